@@ -1,0 +1,59 @@
+# `make help` lists the targets. PYTHON is the interpreter to use (3.11 or newer, with venv).
+PYTHON ?= python3
+CONFIG ?= otari.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run build test check bench e2e e2e-real lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+run: build $(CONFIG) ## build if needed and start the gateway with otari.yaml
+	@exec ./otari.pyz --config $(CONFIG)
+
+# Only if it is missing: this file belongs to whoever runs the gateway.
+otari.yaml:
+	cp otari.yaml.example $@
+
+build: ## build otari.pyz, unless it is up to date
+	@PYTHON="$(PYTHON)" scripts/build_zipapp.sh
+
+test: $(VENV)/installed ## run the tests in parallel; fails when there are none
+	$(BIN)/python -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_real -n auto
+
+check: $(VENV)/installed ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed build ## measure against the yardstick proxy of the same run
+	$(BIN)/python benchmarks/run.py
+
+e2e: $(VENV)/installed build ## drive the built file with real clients
+	$(BIN)/python -m pytest tests/e2e
+
+e2e-real: $(VENV)/installed build ## the same against a real model server
+	$(BIN)/python scripts/e2e_real.py
+
+# Everything that tests and checks need, as locked; the token tables; and this tree itself, importable as it is.
+$(VENV)/installed: requirements/run.txt requirements/dev.txt setup.cfg pyproject.toml scripts/pack_tokens.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements/run.txt --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python scripts/pack_tokens.py config
+	@touch $@
+
+# New versions of everything that we build on. Needs pip-tools; look at the difference before committing it.
+lock: ## resolve requirements/*.in anew
+	cd requirements && for name in run dev build; do \
+		CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+			--no-emit-index-url --no-emit-find-links --no-emit-options --output-file $$name.txt $$name.in || exit 1; \
+	done
+
+clean: ## remove what was built and installed here
+	rm -rf build otari.pyz $(VENV) config/*.pk *.egg-info .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

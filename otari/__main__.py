@@ -1,0 +1,7 @@
+"""`python -m otari`: the same as the built file."""
+
+import sys
+
+from otari.cli import main
+
+sys.exit(main())

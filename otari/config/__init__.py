@@ -1,0 +1,20 @@
+"""Configuration: files and environment → one frozen, typed `Config`. The only reader of YAML in the product."""
+
+from otari.config.loading import Loaded, load, load_stub_script
+from otari.config.pricing import prices
+from otari.config.problems import ConfigError
+from otari.config.providers import providers
+from otari.config.settings import ClientArgs, Config, PriceSettings, ProviderSettings
+
+__all__ = [
+    "ClientArgs",
+    "Config",
+    "ConfigError",
+    "Loaded",
+    "PriceSettings",
+    "ProviderSettings",
+    "load",
+    "load_stub_script",
+    "prices",
+    "providers",
+]

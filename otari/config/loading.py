@@ -1,0 +1,209 @@
+"""Where the configuration comes from, and in which order the sources count.
+
+Weakest first: GATEWAY_ variables, the file, a document in the environment, OTARI_ variables. The whole is then checked.
+"""
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import inspect
+
+from otari.config.document import MAX_BYTES, read_yaml
+from otari.config.environment import (
+    LEGACY_PREFIX,
+    PREFIX,
+    interpolate,
+    scalar_variables,
+    whole_environment,
+)
+from otari.config.problems import ConfigError, Problems, below
+from otari.config.providers import find_providers
+from otari.config.rules import check
+from otari.config.settings import NOT_SUPPORTED, WITHOUT_MEANING, Config
+from otari.config.shipped import shipped
+from otari.config.typed import Typing, struct_type
+
+RAW_VARIABLE = "OTARI_CONFIG_YAML"
+BASE64_VARIABLE = "OTARI_CONFIG_B64"
+STUB_SCRIPT = "stub.example.yaml"
+
+_CREDENTIAL_WORDS = ("auth", "cookie", "key", "secret", "token")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A usable configuration.
+
+    `source` says where it came from, `warnings` are lines for the operator, `automatic` names the providers that only a
+    key variable switched on. `environ` is the environment with `.env` files beneath it: give it to `providers`.
+    """
+
+    config: Config
+    warnings: tuple[str, ...]
+    source: str
+    automatic: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
+    """Read the configuration file at `path` (None: no file) and the environment.
+
+    Raises ConfigError with every problem that was found.
+    """
+    problems = Problems()
+    document, others_may_read = _read_file(path) if path is not None else ({}, False)
+    whole = whole_environment(environ, path, problems)
+    override, variable = _document_of(whole, problems)
+    scalars = _scalar_keys()
+    legacy = scalar_variables(whole, LEGACY_PREFIX, scalars)
+    current = scalar_variables(whole, PREFIX, scalars)
+    _warn_of_unread_variables(whole, problems)
+
+    raw = {**legacy, **document, **override, **current}
+    labels = {name: LEGACY_PREFIX + name.upper() for name in legacy if name not in document and name not in override}
+    labels |= {name: PREFIX + name.upper() for name in current}
+    raw = _known_keys(raw, problems)
+    raw = {key: interpolate(value, whole, key, problems) for key, value in raw.items()}
+
+    reader = Typing(problems, labels)
+    config: Config = reader.struct(struct_type(Config), _modern(raw, problems))
+    found = find_providers(config, whole, problems)
+    names = {*config.providers, *(provider.name for provider in found)}
+    config = check(config, names, labels, problems)
+    if others_may_read:
+        _warn_of_literal_keys(path or "", reader.literal_secrets, override.keys(), problems)
+    problems.raise_errors()
+    return Loaded(
+        config=config,
+        warnings=tuple(problems.warnings),
+        source=" + ".join(filter(None, (path, variable))) or "defaults and environment",
+        automatic=tuple(provider.name for provider in found if provider.name not in config.providers),
+        environ=whole,
+    )
+
+
+def load_stub_script(path: str | None) -> object:
+    """A stub script as plain values (numbers with a point are floats: they go into JSON); None: the shipped example.
+
+    Raises ConfigError with one line.
+    """
+    if path is None:
+        return read_yaml(shipped(STUB_SCRIPT), STUB_SCRIPT, float)
+    return read_yaml(_read_bytes(path)[0], path, float)
+
+
+def _read_file(path: str) -> tuple[dict[str, object], bool]:
+    data, others_may_read = _read_bytes(path)
+    return _mapping(read_yaml(data, path), path), others_may_read
+
+
+def _read_bytes(path: str) -> tuple[bytes, bool]:
+    """The bytes of a regular file, and whether group or world may touch it. Raises ConfigError."""
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigError([f"{path}: not a regular file"])
+            return file.read(MAX_BYTES + 1), bool(status.st_mode & 0o077)
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: can not be read ({error.strerror})"]) from None
+    except ValueError:
+        raise ConfigError([f"{path!r}: not a file name"]) from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting: a pipe that nobody writes to would hold us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _mapping(document: object, source: str) -> dict[str, object]:
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError([f"{source}: must be a mapping of keys to values"])
+    return document
+
+
+def _document_of(environ: Mapping[str, str], problems: Problems) -> tuple[dict[str, object], str | None]:
+    """The configuration document in the environment and the variable that holds it."""
+    raw, encoded = environ.get(RAW_VARIABLE, ""), environ.get(BASE64_VARIABLE, "")
+    if raw:
+        if encoded:
+            problems.warn(BASE64_VARIABLE, f"ignored, since {RAW_VARIABLE} is set")
+        data = raw.encode("utf-8", "surrogateescape")
+        return _mapping(read_yaml(data, RAW_VARIABLE), RAW_VARIABLE), RAW_VARIABLE
+    if encoded:
+        try:
+            data = base64.b64decode("".join(encoded.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise ConfigError([f"{BASE64_VARIABLE}: not base64"]) from None
+        return _mapping(read_yaml(data, BASE64_VARIABLE), BASE64_VARIABLE), BASE64_VARIABLE
+    return {}, None
+
+
+def _scalar_keys() -> tuple[str, ...]:
+    many = (inspect.DictType, inspect.VarTupleType)
+    return tuple(field.name for field in struct_type(Config).fields if not isinstance(field.type, many))
+
+
+def _warn_of_unread_variables(environ: Mapping[str, str], problems: Problems) -> None:
+    scalars = _scalar_keys()
+    for name in (*Config.__struct_fields__, *WITHOUT_MEANING, *NOT_SUPPORTED):
+        variable = PREFIX + name.upper()
+        if environ.get(variable) and name not in scalars:
+            text = "only a configuration document can set it" if name in Config.__struct_fields__ else "has no effect"
+            problems.warn(variable, f"ignored: {text}")
+
+
+def _known_keys(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """`raw` without the keys of the original product that mean nothing here; each is told."""
+    known = dict(raw)
+    for key in raw:
+        if key in WITHOUT_MEANING:
+            problems.warn(key, "has no meaning for this gateway and is ignored")
+            del known[key]
+        elif key in NOT_SUPPORTED:
+            problems.error(key, "is not supported by this version; remove it")
+            del known[key]
+    return known
+
+
+def _modern(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """Short and older forms brought into the one that is typed: `alias: selector`, `provider_type:`."""
+    doc = dict(raw)
+    if isinstance(aliases := doc.get("aliases"), dict):
+        doc["aliases"] = {name: [to] if isinstance(to, str) else to for name, to in aliases.items()}
+    if isinstance(entries := doc.get("providers"), dict):
+        doc["providers"] = {name: _with_type(name, entry, problems) for name, entry in entries.items()}
+    return doc
+
+
+def _with_type(name: str, entry: Any, problems: Problems) -> Any:
+    if not isinstance(entry, dict) or "provider_type" not in entry:
+        return entry
+    if "type" in entry:
+        problems.error(below(below("providers", name), "provider_type"), "is another word for `type`; give one of them")
+    return {"type": entry["provider_type"], **{key: item for key, item in entry.items() if key != "provider_type"}}
+
+
+def _warn_of_literal_keys(path: str, places: Iterable[str], overridden: Iterable[str], problems: Problems) -> None:
+    above = tuple(overridden)
+    risky = [
+        place
+        for place in places
+        if place.split(".")[0] not in above
+        and any(word in place.rsplit(".", 1)[-1].lower() for word in _CREDENTIAL_WORDS)
+    ]
+    if risky:
+        problems.warn(
+            path,
+            f"other users can read this file and the keys in it ({', '.join(risky)}): `chmod 600` it, or write"
+            " `${NAME}` and keep the keys in the environment",
+        )

@@ -1,0 +1,109 @@
+"""The keys of the configuration, their types, limits and defaults. `docs/configuration.md` says what they mean."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from otari.domain.secret import Secret
+
+Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
+DialectWord = Literal["chat", "messages", "responses", "gemini"]
+
+
+class ClientArgs(Struct, frozen=True, kw_only=True):
+    """How the provider is called: headers of the operator's own, and how long its silence is borne."""
+
+    custom_headers: Mapping[str, Secret] = {}
+    timeout: Seconds | None = None
+
+
+class ProviderSettings(Struct, frozen=True, kw_only=True):
+    """One entry of `providers`. None means: as the shipped type says."""
+
+    type: str | None = None
+    api_key: Secret | None = None
+    api_base: str | None = None
+    client_args: ClientArgs = ClientArgs()
+    models: tuple[str, ...] = ()
+    dialects: tuple[DialectWord, ...] | None = None
+    connect_timeout_s: Seconds = 10.0
+    silence_timeout_s: Seconds | None = None
+    script: str | None = None
+    unpriced_models: tuple[str, ...] = ()
+    stream_usage: bool | None = None
+
+
+class PriceSettings(Struct, frozen=True, kw_only=True):
+    """One entry of `pricing`: exact USD per million tokens."""
+
+    input_price_per_million: Decimal
+    output_price_per_million: Decimal
+    cache_read_price_per_million: Decimal | None = None
+    cache_write_price_per_million: Decimal | None = None
+    cache_write_1h_price_per_million: Decimal | None = None
+    effective_at: datetime | None = None
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole configuration, checked. Pricing keys are written `provider:model`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    allowed_hosts: tuple[str, ...] = ()
+    database_url: str = "sqlite:///./otari.db"
+    durability: Literal["full", "normal"] = "full"
+    on_crash: Literal["hold", "prompt_only", "release"] = "hold"
+    master_key: Secret | None = None
+    bootstrap_api_key: bool = True
+    require_pricing: bool = True
+    reject_user_mismatch: bool = True
+    budget_estimate_default_output_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 1024
+    tokenizer: Literal["approx", "o200k_base", "cl100k_base"] = "approx"
+    streaming_keepalive_interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 15_000
+    shutdown_timeout_s: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
+    json_max_bytes: Annotated[int, Meta(ge=1_024, le=1_073_741_824)] = 33_554_432
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    providers: Mapping[str, ProviderSettings] = {}
+    aliases: Mapping[str, tuple[str, ...]] = {}
+    pricing: Mapping[str, PriceSettings] = {}
+
+
+# Keys of the original product that change nothing here: its database pool, its writers, its migrations switch.
+WITHOUT_MEANING = (
+    "auto_migrate",
+    "budget_strategy",
+    "db_max_overflow",
+    "db_pool_recycle",
+    "db_pool_size",
+    "db_pool_timeout",
+    "log_writer_strategy",
+)
+
+# Keys of the original product whose features do not exist here yet.
+NOT_SUPPORTED = (
+    "cors_allow_origins",
+    "default_pricing",
+    "enable_docs",
+    "enable_metrics",
+    "file_understanding_enabled",
+    "files_backend",
+    "files_enabled",
+    "files_local_dir",
+    "files_max_bytes",
+    "files_retention_hours",
+    "mode",
+    "model_cache_ttl_seconds",
+    "model_capabilities",
+    "model_discovery",
+    "platform",
+    "rate_limit_rpm",
+    "routing",
+    "search_tools",
+    "stream_missing_usage_policy",
+    "vision_describe_max_tokens",
+    "vision_describe_model",
+    "vision_strategy",
+)

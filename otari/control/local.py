@@ -1,0 +1,289 @@
+"""The standalone control plane: keys, budgets and prices of our own database decide, and its ledger accounts."""
+
+import asyncio
+import hmac
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from otari.control import charge
+from otari.control.charge import Ticket
+from otari.domain import money
+from otari.domain.access import Credential, Principal, key_digest
+from otari.domain.catalog import Catalog, ModelRef, Price, no_price
+from otari.domain.errors import Kind, OtariError, invalid
+from otari.domain.ports import Admission, Ask, Attempt, Outcome
+from otari.domain.secret import Secret
+from otari.store import first_run, ledger, prices
+from otari.store.db import Database
+from otari.store.faults import unavailable
+from otari.store.keys import Key, KeyBook
+from otari.store.ledger import Hold, OnCrash, Recovery, Refused
+
+SELECTOR_MAX_CHARACTERS = 512
+_MASTER = Principal(user_id=None, key_id=None, is_master=True)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator decided. `default_output_tokens` is held for where the client sets no limit."""
+
+    require_pricing: bool = True
+    default_output_tokens: int = 1024
+    rejects_user_mismatch: bool = True
+    on_crash: OnCrash = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """What a start brought: keys to be shown this once (None when there were some), and what was recovered."""
+
+    master_key: Secret | None
+    bootstrap_key: Secret | None
+    recovery: Recovery
+
+
+class LocalControl:
+    """A ControlPlane. Everything that a request must know is in memory; only its money goes through the disk."""
+
+    def __init__(
+        self,
+        db: Database,
+        catalog: Catalog,
+        keys: KeyBook,
+        rules: Rules,
+        now_ms: Callable[[], int],
+        *,
+        master_digest: bytes,
+        last_stamp_ms: int,
+    ) -> None:
+        """For `start`. `last_stamp_ms` is the newest stamp in the ledger."""
+        self.keys = keys
+        self._db = db
+        self._catalog = catalog
+        self._rules = rules
+        self._now_ms = now_ms
+        self._master_digest = master_digest
+        self._last_stamp_ms = last_stamp_ms
+
+    @classmethod
+    async def start(
+        cls,
+        db: Database,
+        catalog: Catalog,
+        rules: Rules,
+        now_ms: Callable[[], int],
+        *,
+        master_key: Secret | None,
+        bootstrap: bool = True,
+        configured_prices: Mapping[str, tuple[Price, ...]] | None = None,
+    ) -> tuple["LocalControl", FirstRun]:
+        """Recover what a crash left open, make sure that there are keys, bring prices together, read the keys.
+
+        `master_key` None: the one of the first start counts, and is minted then. `configured_prices` by
+        `provider:model` are written down; then the prices of the database are laid over the catalog. `now_ms` is the
+        clock, in epoch milliseconds. Raises OtariError(UNAVAILABLE).
+        """
+
+        def op(conn: sqlite3.Connection) -> tuple[Recovery, bytes, Secret | None, Secret | None, int]:
+            recovery = ledger.recover(conn, rules.on_crash, now_ms())
+            if master_key is None:
+                digest, minted = first_run.master_key(conn)
+            else:
+                digest, minted = key_digest(master_key.reveal()), None
+            first = first_run.bootstrap(conn, now_ms()) if bootstrap else None
+            prices.adopt(conn, configured_prices or {}, now_ms())
+            return recovery, digest, minted, None if first is None else first[1], ledger.last_stamp(conn)
+
+        recovery, digest, minted, first_key, last_stamp_ms = await db.write(op)
+        for model_key, history in (await db.read(prices.load)).items():
+            catalog.set_prices(model_key, history)
+        keys = KeyBook(db, now_ms)
+        await keys.load()
+        control = cls(db, catalog, keys, rules, now_ms, master_digest=digest, last_stamp_ms=last_stamp_ms)
+        return control, FirstRun(minted, first_key, recovery)
+
+    # ---- who ----
+
+    async def identify(self, credential: Credential | None) -> Principal:
+        """Who is asking; the master key is tried first. Raises OtariError(UNAUTHENTICATED)."""
+        if credential is None:
+            raise _unauthenticated("Missing Otari-Key, Authorization, or x-api-key header")
+        # Digests are compared, never tokens: their bytes tell nothing about the token that was tried.
+        digest = key_digest(credential.token.reveal())
+        if hmac.compare_digest(digest, self._master_digest):
+            return _MASTER
+        key = self.keys.find(digest)
+        if key is None:
+            raise _unauthenticated("Invalid API key")
+        if not key.is_active:
+            raise _unauthenticated("API key is inactive")
+        if key.expires_at_ms is not None and key.expires_at_ms <= self._now_ms():
+            raise _unauthenticated("API key has expired")
+        return self._principal(key)
+
+    def _principal(self, key: Key) -> Principal:
+        rejects = key.rejects_user_mismatch
+        return Principal(
+            key.user_id,
+            key.key_id,
+            rejects_user_mismatch=self._rules.rejects_user_mismatch if rejects is None else rejects,
+        )
+
+    # ---- admission ----
+
+    async def admit(self, principal: Principal, ask: Ask) -> Admission:
+        """See ControlPlane.admit. The refusals come in this order: user field, model, user, budget, price."""
+        user_id = charged_user(principal, ask)
+        if len(ask.selector) > SELECTOR_MAX_CHARACTERS:
+            raise invalid(f"The model name is longer than {SELECTOR_MAX_CHARACTERS} characters", param="model")
+        refs = self._catalog.targets(ask.selector)
+        ticket = self._ticket(principal, ask, user_id, refs)
+        hold = ticket.hold
+        if None in ticket.prices and self._must_be_priced(ask):
+            refused = await self._db.write(lambda conn: ledger.check(conn, user_id, hold.hold_nano, hold.created_at_ms))
+            raise no_price(ask.selector) if refused is None else _refusal(refused, user_id)
+        try:
+            refused = await self._db.write(lambda conn: ledger.hold(conn, hold))
+        except asyncio.CancelledError:
+            self._withdraw(ticket)
+            raise
+        if refused is not None:
+            raise _refusal(refused, user_id)
+        return Admission(ask.request_id, principal, ticket.attempts, ticket)
+
+    def _ticket(self, principal: Principal, ask: Ask, user_id: str, refs: tuple[ModelRef, ...]) -> Ticket:
+        now_ms = self._stamp()
+        histories = tuple(self._catalog.price(ref, now_ms) for ref in refs)
+        output = self._rules.default_output_tokens if ask.output_tokens is None else ask.output_tokens
+        hold_nano, prompt_nano = _dearest(histories, ask.prompt_tokens, output * ask.choices)
+        hold = Hold(
+            ask.request_id,
+            user_id,
+            principal.key_id,
+            self._key_name(principal),
+            ask.endpoint,
+            ask.selector,
+            refs[0].provider,
+            refs[0].model,
+            ask.stream,
+            hold_nano,
+            prompt_nano,
+            ask.output_tokens is None,
+            *charge.rates(histories[0]),
+            now_ms,
+        )
+        return Ticket(hold, tuple(self._attempt(ref) for ref in refs), histories)
+
+    def _key_name(self, principal: Principal) -> str | None:
+        if principal.key_id is None:
+            return None
+        key = self.keys.find_by_id(principal.key_id)
+        if key is None:  # deleted since it was identified
+            raise _unauthenticated("Invalid API key")
+        return key.key_name
+
+    def _attempt(self, ref: ModelRef) -> Attempt:
+        provider = self._catalog.providers[ref.provider]
+        return Attempt(
+            provider.name,
+            ref.model,
+            provider.via,
+            provider.base_url,
+            provider.secret,
+            provider.speaks,
+            provider.auth,
+            provider.paths,
+            provider.headers,
+            provider.timeouts,
+            provider.stream_usage,
+            provider.usage_source,
+        )
+
+    def _must_be_priced(self, ask: Ask) -> bool:
+        # Sound and moderations have no rate per token to ask for.
+        return self._rules.require_pricing and not ask.endpoint.startswith(("/v1/audio/", "/v1/moderations"))
+
+    def _withdraw(self, ticket: Ticket) -> None:
+        """Behind the hold that is already queued: whether it lands or not, nothing stays held."""
+        held, end = ticket.hold, charge.withdrawn(ticket, self._stamp())
+
+        def op(conn: sqlite3.Connection) -> None:
+            ledger.settle(conn, held, end)
+
+        self._db.write_until_kept(op)
+
+    # ---- settlement ----
+
+    def settle(self, admission: Admission, outcome: Outcome) -> Awaitable[None]:
+        """See ControlPlane.settle. When the disk is full the row waits in memory, and the result is there at once."""
+        ticket = admission.ticket
+        assert isinstance(ticket, Ticket)  # our own, from `admit`
+        held = ticket.hold
+        end = charge.settlement(ticket, outcome, self._stamp())
+        absorbed = charge.absorbed(outcome.failed) if outcome.failed else ()
+        key_used = held.key_id is not None and self.keys.used(held.key_id, end.settled_at_ms)
+
+        def op(conn: sqlite3.Connection) -> None:
+            if not ledger.settle(conn, held, end, absorbed, key_used):
+                log.error("request %s was settled a second time; the first settlement stands", held.id)
+
+        return self._db.write_until_kept(op)
+
+    async def health(self) -> Mapping[str, str]:
+        """See ControlPlane.health."""
+        if not self._db.healthy:
+            raise unavailable()
+        return {"database": "connected"}
+
+    def _stamp(self) -> int:
+        """Now, but never before the last stamp: rows keep their order when the clock is set back."""
+        self._last_stamp_ms = max(self._last_stamp_ms, self._now_ms())
+        return self._last_stamp_ms
+
+
+def charged_user(principal: Principal, ask: Ask) -> str:
+    """Who pays: the key's own user, or whom the master key names. Raises OtariError(FORBIDDEN, INVALID)."""
+    field = "metadata.user_id" if ask.endpoint.startswith("/v1/messages") else "user"
+    if principal.user_id is None:
+        if not ask.user:
+            raise invalid(f"When using master key, '{field}' field is required in request body", param=field)
+        return ask.user
+    if ask.user and ask.user != principal.user_id and principal.rejects_user_mismatch:
+        raise OtariError(
+            Kind.FORBIDDEN, f"'{field}' field does not match the authenticated API key's user", param=field
+        )
+    return principal.user_id
+
+
+def _dearest(histories: tuple[Price | None, ...], prompt_tokens: int, output_tokens: int) -> tuple[int, int]:
+    """What to hold in nano-USD: the dearest of all attempts, and the prompt's part of it."""
+    hold = prompt = 0
+    for price in histories:
+        if price is None:
+            continue
+        whole = money.dearest(prompt_tokens, output_tokens, price)
+        if whole > hold:
+            hold, prompt = whole, money.dearest(prompt_tokens, 0, price)
+        elif not hold and (price.input or price.output):
+            hold = 1  # what has a price asks the budget, however little it wants
+    return min(hold, money.MAX_NANO_USD), min(prompt, money.MAX_NANO_USD)
+
+
+def _unauthenticated(message: str) -> OtariError:
+    return OtariError(Kind.UNAUTHENTICATED, message, code="invalid_api_key")
+
+
+def _refusal(refused: Refused, user_id: str) -> OtariError:
+    match refused:
+        case Refused.NO_USER:
+            return OtariError(Kind.NOT_FOUND, f"User '{user_id}' not found", code="user_not_found")
+        case Refused.BLOCKED:
+            return OtariError(Kind.FORBIDDEN, f"User '{user_id}' is blocked", code="user_blocked")
+        case Refused.OVER_BUDGET:
+            return OtariError(Kind.BUDGET, f"User '{user_id}' has exceeded budget limit", code="insufficient_quota")
+        case Refused.KNOWN_ID:
+            return OtariError(Kind.CONFLICT, "The request id was used before", code="request_id_used")

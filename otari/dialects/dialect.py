@@ -1,0 +1,116 @@
+"""What every wire format can do: the `Dialect` protocol and the small values it speaks in.
+
+`read` = wire → canonical, `write` = canonical → wire, everywhere. Nothing here awaits or touches a socket.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from otari.domain.chat import ChatRequest, Doc, Event, Reply, Usage
+from otari.domain.errors import OtariError
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The little that must be known of every request, whatever happens to the rest.
+
+    `prompt_tokens` is an upper bound (bytes of text, size rules for media). `output_tokens` is the client's limit of
+    one choice; None when it set none. `wants_usage` says that the client asked to see usage in its stream.
+    """
+
+    model: str
+    stream: bool
+    user: str | None
+    prompt_tokens: int
+    output_tokens: int | None
+    choices: int
+    wants_usage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one frame of a stream means to the one who only watches it.
+
+    `keep` is False for a frame that must not reach the client (usage that it did not ask for, anything after the end).
+    `content` says that the frame carries part of the answer. `finishes` says that the model has told why it stopped;
+    `terminal` is the last frame of the dialect. `failed` holds the provider's words when the frame is an error.
+    """
+
+    keep: bool = True
+    content: bool = False
+    usage: Usage | None = None
+    finishes: bool = False
+    terminal: bool = False
+    failed: str | None = None
+
+
+class StreamReader(Protocol):
+    """Frames of one stream → canonical events. Tolerant: what one upstream or another gets wrong is understood."""
+
+    def read(self, frame: bytes) -> Iterable[Event]: ...
+
+    def end(self) -> Iterable[Event]:
+        """The stream ended: what must still be told. Yields Failed when it ended without saying why."""
+        ...
+
+
+class StreamWriter(Protocol):
+    """Canonical events of one stream → wire bytes (whole frames; b"" when an event has no bytes)."""
+
+    def write(self, event: Event) -> bytes: ...
+
+
+class Dialect(Protocol):
+    """One wire format."""
+
+    name: str
+    keepalive: bytes  # what may be sent while the upstream is silent
+
+    def read_envelope(self, doc: Doc, size: int) -> Envelope:
+        """Check and peek at a request; `size` is the length of its body in bytes. Raises OtariError(INVALID)."""
+        ...
+
+    def same_request(self, doc: Doc, model: str, *, stream_usage: bool) -> bytes:
+        """The request for an upstream of this very dialect: only `model`, gateway-only keys and usage change."""
+        ...
+
+    def read_request(self, doc: Doc) -> ChatRequest: ...
+
+    def write_request(self, request: ChatRequest) -> Doc: ...
+
+    def read_reply(self, doc: Doc) -> Reply: ...
+
+    def write_reply(self, reply: Reply) -> Doc: ...
+
+    def reader(self) -> StreamReader: ...
+
+    def writer(self, *, wants_usage: bool) -> StreamWriter: ...
+
+    def usage_in(self, doc: Doc) -> Usage | None:
+        """The usage that a whole answer tells; None when it tells none. Numbers are not yet checked."""
+        ...
+
+    def text_in(self, doc: Doc) -> str:
+        """All text that a whole answer holds (also thinking and tool arguments): what a local count counts."""
+        ...
+
+    def notable(self, block: bytes) -> bool:
+        """Whether a block of whole frames may hold anything that `see` must look at. Cheap, and mostly False."""
+        ...
+
+    def see(self, frame: bytes, *, wants_usage: bool) -> Seen:
+        """What one frame of a stream of this dialect means to the one who watches it."""
+        ...
+
+    def write_error(self, error: OtariError) -> Doc:
+        """The body of an HTTP error in this dialect."""
+        ...
+
+    def stream_error(self, error: OtariError) -> bytes:
+        """The frame that tells an error inside a stream. Never an end marker after it."""
+        ...
+
+    def read_error(self, body: bytes) -> str:
+        """The message inside an upstream's error body, not yet redacted; "" when there is none."""
+        ...

@@ -1,0 +1,83 @@
+"""Chat Completions, the wire format of OpenAI and of most servers that are compatible with it, as one `Dialect`.
+
+This file only puts the parts together: checks and bounds (`openai_chat_envelope`), requests (`openai_chat_request`),
+whole answers (`openai_chat_reply`), streams (`openai_chat_reader`, `openai_chat_writer`), streams that are only watched
+(`openai_chat_watch`), errors (`openai_errors`) and token counts (`openai_usage`).
+"""
+
+import time
+from collections.abc import Callable
+
+from otari.dialects import openai_chat_envelope as envelope
+from otari.dialects import openai_chat_reply as reply_codec
+from otari.dialects import openai_chat_request as request_codec
+from otari.dialects import openai_chat_watch as watch
+from otari.dialects import openai_errors as errors
+from otari.dialects import openai_usage
+from otari.dialects.dialect import Envelope, Seen
+from otari.dialects.openai_chat_message import NAME
+from otari.dialects.openai_chat_reader import ChatReader
+from otari.dialects.openai_chat_writer import ChatWriter
+from otari.domain.chat import ChatRequest, Doc, Reply, Usage
+from otari.domain.errors import OtariError
+
+
+class OpenAIChat:
+    """The dialect. `clock` gives seconds since the epoch for answers whose wire told no time of creation.
+
+    Every method is described in `otari.dialects.dialect.Dialect`.
+    """
+
+    name = NAME
+    keepalive = b": keepalive\n\n"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def read_envelope(self, doc: Doc, size: int) -> Envelope:
+        return envelope.read_envelope(doc, size)
+
+    def same_request(self, doc: Doc, model: str, *, stream_usage: bool = True) -> bytes:
+        return envelope.same_request(doc, model, stream_usage=stream_usage)
+
+    def read_request(self, doc: Doc) -> ChatRequest:
+        return request_codec.read_request(doc)
+
+    def write_request(self, request: ChatRequest) -> Doc:
+        return request_codec.write_request(request)
+
+    def read_reply(self, doc: Doc) -> Reply:
+        return reply_codec.read_reply(doc)
+
+    def write_reply(self, reply: Reply) -> Doc:
+        return reply_codec.write_reply(reply, self._clock())
+
+    def reader(self) -> ChatReader:
+        return ChatReader()
+
+    def writer(self, *, wants_usage: bool) -> ChatWriter:
+        return ChatWriter(wants_usage=wants_usage, clock=self._clock)
+
+    def usage_in(self, doc: Doc) -> Usage | None:
+        return openai_usage.usage_in(doc)
+
+    def text_in(self, doc: Doc) -> str:
+        return reply_codec.text_in(doc)
+
+    def notable(self, block: bytes) -> bool:
+        return watch.notable(block)
+
+    def see(self, frame: bytes, *, wants_usage: bool) -> Seen:
+        return watch.see(frame, wants_usage=wants_usage)
+
+    def write_error(self, error: OtariError) -> Doc:
+        return errors.write_error(error)
+
+    def stream_error(self, error: OtariError) -> bytes:
+        return errors.stream_error(error)
+
+    def read_error(self, body: bytes) -> str:
+        return errors.read_error(body)
+
+
+OPENAI_CHAT = OpenAIChat()

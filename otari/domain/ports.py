@@ -1,0 +1,170 @@
+"""Where the use cases meet the world: who decides and accounts (ControlPlane), who answers (Upstream).
+
+`gateway` knows only these protocols; `control` and `upstreams` implement them; `app.py` chooses. Nothing here knows
+HTTP servers, databases or providers.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from otari.domain.access import Credential, Principal
+from otari.domain.catalog import PATIENT, Timeouts
+from otari.domain.chat import Usage
+from otari.domain.secret import Secret
+
+UsageSource = Literal["provider", "partial", "estimated", "stub", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request wants, as far as admission must know it.
+
+    `request_id` names the request everywhere (header, ledger, upstream). `selector` is what the client wrote as model.
+    `user` is whom the body names, if anyone. `prompt_tokens` is an upper bound. `output_tokens` is the client's own
+    limit for one choice, None when it set none; `choices` is how many answers it wants.
+    """
+
+    request_id: str
+    endpoint: str
+    selector: str
+    user: str | None
+    prompt_tokens: int
+    output_tokens: int | None
+    choices: int
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider to try. `via` picks the Upstream; `speaks` are dialect names, best first; `secret` prints as ***."""
+
+    provider: str
+    model: str
+    via: str
+    base_url: str
+    secret: Secret | None
+    speaks: tuple[str, ...]
+    auth: str = "bearer"
+    paths: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[str, Secret], ...] = ()
+    timeouts: Timeouts = PATIENT
+    stream_usage: bool = True
+    usage_source: UsageSource = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Leave to go ahead: money is held, the attempts are chosen. `ticket` is the control plane's own note."""
+
+    request_id: str
+    principal: Principal
+    attempts: tuple[Attempt, ...]
+    ticket: object
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that gave no byte of an answer, so that the next one was tried."""
+
+    attempt: Attempt
+    error: str
+    status: int | None
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an admitted request ended.
+
+    `attempt` is the one that answered or failed last; None when none was tried. `reached` says that a provider may
+    have worked for us: only then is there anything to charge. `usage` is what to charge and `usage_source` where the
+    numbers come from. `status` is the HTTP status that the client was (or would have been) given. `flags` are words
+    for the row: "estimated", "client_gone", "usage_invalid", …
+    """
+
+    attempt: Attempt | None
+    succeeded: bool
+    status: int
+    usage: Usage
+    usage_source: UsageSource
+    error: str | None = None
+    flags: tuple[str, ...] = ()
+    failed: tuple[FailedAttempt, ...] = ()
+    first_byte_s: float | None = None
+    total_s: float = 0.0
+
+
+class ControlPlane(Protocol):
+    """Decides who may ask what, and accounts for it."""
+
+    async def identify(self, credential: Credential | None) -> Principal:
+        """Who is asking. Raises OtariError(UNAUTHENTICATED)."""
+        ...
+
+    async def admit(self, principal: Principal, ask: Ask) -> Admission:
+        """Check everything and hold the money. When this returns, the hold is on disk.
+
+        Raises OtariError: FORBIDDEN, NOT_FOUND (user), BUDGET, UNPRICED, INVALID (model), UNAVAILABLE. A caller that
+        is cancelled inside this call leaves no hold behind.
+        """
+        ...
+
+    def settle(self, admission: Admission, outcome: Outcome) -> Awaitable[None]:
+        """Account for the admission, exactly once.
+
+        The settlement is already under way when this returns and can no longer be lost, even if the caller is
+        cancelled; awaiting the result only waits until it is on disk.
+        """
+        ...
+
+    async def health(self) -> Mapping[str, str]:
+        """Words for the readiness answer. Raises OtariError(UNAVAILABLE) when requests can not be admitted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a provider: `body` in `dialect`, for the operation ("chat"), `stream` when frames are wanted."""
+
+    request_id: str
+    operation: str
+    dialect: str
+    body: bytes
+    stream: bool
+
+
+class UpstreamReply(Protocol):
+    """A good answer that has begun (HTTP status 2xx); errors have been raised before."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, lower case."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, cut anywhere. Raises OtariError(UPSTREAM | UPSTREAM_TIMEOUT) when it breaks off."""
+        ...
+
+    async def read(self) -> bytes:
+        """The whole body. Raises like `chunks`, and OtariError(UPSTREAM) when it is larger than allowed."""
+        ...
+
+
+class Upstream(Protocol):
+    """Answers calls: a real provider, or the stub."""
+
+    def send(self, attempt: Attempt, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
+        """Send `call` and give the reply once its status is known.
+
+        Entering raises OtariError for connection failures, time-outs and statuses that are not 2xx; leaving before the
+        body has ended closes the connection, so that the provider stops working.
+        """
+        ...

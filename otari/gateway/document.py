@@ -1,0 +1,54 @@
+"""The body of a request as one JSON object: parsed once, refused with a clear word when it is none."""
+
+import json  # noqa: TID251  only json can show integers as they were written; see _refuse_great_integers
+from typing import Any
+
+import orjson
+
+from otari.domain.chat import Doc
+from otari.domain.errors import invalid
+
+_INT64 = 1 << 63
+_DIGITS_TO_ZERO = bytes.maketrans(b"0123456789", b"0000000000")
+_LONG_RUN = b"0" * 19
+
+
+def read_document(raw: bytes) -> Doc:
+    """The JSON object in `raw` (UTF-8). When a key stands twice, the last one counts, for us and for the upstream.
+
+    Raises OtariError(INVALID) for anything that is not a JSON object, for lone surrogates, for nesting beyond 1024
+    levels (all by orjson) and for integers outside 64 bits, which would silently become another number.
+    """
+    if not raw.strip():
+        raise invalid("The request body is empty: send a JSON object", code="invalid_json")
+    try:
+        doc = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"The request body is not valid JSON: {_reason(error)}", code="invalid_json") from None
+    if not isinstance(doc, dict):
+        raise invalid("The request body must be a JSON object", code="invalid_json")
+    if _LONG_RUN in raw.translate(_DIGITS_TO_ZERO):
+        _refuse_great_integers(raw)
+    return doc
+
+
+def _reason(error: orjson.JSONDecodeError) -> str:
+    """Where and why, without a word of the body (it may hold secrets)."""
+    return f"{error.msg.split(':')[0]} (line {error.lineno}, column {error.colno})"
+
+
+def _refuse_great_integers(raw: bytes) -> None:
+    """orjson reads an integer beyond 64 bits as a float; the text of the number is needed to tell the two apart."""
+
+    def checked(digits: str) -> int:
+        if len(digits) > 20 or not -_INT64 <= int(digits) < _INT64:
+            raise invalid("The request body holds an integer outside 64 bits", code="invalid_json")
+        return int(digits)
+
+    def plain(text: str) -> Any:
+        return text
+
+    try:
+        json.loads(raw, parse_int=checked, parse_float=plain)
+    except RecursionError:
+        raise invalid("The request body is nested too deeply", code="invalid_json") from None

@@ -1,0 +1,1 @@
+"""Who answers: real providers and the stub."""

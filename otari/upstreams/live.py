@@ -1,0 +1,284 @@
+"""HTTP to real providers: one request, its answer, and what every kind of failure means.
+
+This file must not know what is inside a body. The one exception is an error body, whose words are read by the
+reader of its dialect, given by the composition root.
+
+No request is sent twice from here. A provider that took the request and broke the connection may have worked
+for us, and nothing on the wire tells that apart from an idle connection that it closed at the same moment. What
+can be known is whether it had closed the connection *before* we send; that is looked at in `connections.py`. All
+else is a retryable error, and whether another provider is asked is the caller's decision.
+"""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from types import TracebackType
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from otari.domain.errors import Kind, OtariError
+from otari.domain.ports import Attempt, Call, UpstreamReply
+from otari.domain.redaction import Redactor
+from otari.upstreams.destination import JSON_TYPE, REQUEST_ID, STREAM_TYPE, Destination
+from otari.upstreams.status import refused, retry_after_s
+
+ERROR_BODY_LIMIT = 64 * 1024  # bytes that are read of an error body
+ERROR_WORDS_LIMIT = 8 * 1024  # bytes of it that are looked at
+ERROR_BODY_S = 10.0  # seconds that may pass while it is read
+BODY_LIMIT = 64 * 1024 * 1024  # bytes of a whole answer
+
+# aiohttp warns about larger `bytes` and would write them in one go; as a file they go out in pieces.
+_PIECEMEAL_ABOVE = 1024 * 1024
+# A body up to this size is in the hands of the kernel at once. A larger one may wait for a provider that does
+# not read, and aiohttp's read time-out begins only after the last byte was written.
+_BUFFERED_BELOW = 64 * 1024
+
+ErrorReader = Callable[[bytes], str]
+
+
+class LiveUpstream:
+    """Answers calls by asking the provider over HTTP.
+
+    `read_error` maps the name of a dialect to the reader of its error bodies. `redactor` learns every secret
+    that is used and cleans what providers say. `version` goes into the User-Agent. `now` is the wall clock in
+    epoch seconds, for `Retry-After` dates.
+    """
+
+    def __init__(
+        self,
+        read_error: Mapping[str, ErrorReader],
+        redactor: Redactor,
+        version: str,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._read_error = read_error
+        self._redactor = redactor
+        self._agent = f"otari/{version}"
+        self._now = now
+        self._destinations: dict[str, Destination] = {}
+        self._closed = False
+
+    def send(self, attempt: Attempt, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
+        """See `Upstream.send`.
+
+        The `code` of an error tells more than its kind: "upstream_unreachable" says that the provider can not
+        have seen the request, "upstream_disconnected" and "upstream_timeout" that it may have.
+        """
+        return _Exchange(self, attempt, call)
+
+    async def close(self) -> None:
+        """Close all connections: answers that are under way break off, later calls raise OtariError(UNAVAILABLE)."""
+        self._closed = True
+        destinations, self._destinations = self._destinations, {}
+        for destination in destinations.values():
+            await destination.session.close()
+
+    def destination(self, attempt: Attempt) -> Destination:
+        """Where `attempt` goes; made anew only when the provider's address, secret or headers have changed."""
+        found = self._destinations.get(attempt.provider)
+        if found is not None and found.serves(attempt):
+            return found
+        if self._closed:
+            raise OtariError(Kind.UNAVAILABLE, "The gateway is shutting down", code="shutting_down")
+        made = Destination(attempt, self._agent, found.session if found else None)
+        self._destinations[attempt.provider] = made
+        return made
+
+    def clean(self, attempt: Attempt, text: str) -> str:
+        """`text` without secrets. This attempt's own are learnt anew: those of others may have displaced them."""
+        for secret in (attempt.secret, *(value for _, value in attempt.headers)):
+            if secret is not None:
+                self._redactor.learn(secret)
+        return self._redactor.clean(text)
+
+    async def refusal(self, attempt: Attempt, call: Call, response: aiohttp.ClientResponse) -> OtariError:
+        """What an answer that is not 2xx means."""
+        body = await _beginning(response)
+        reader = self._read_error.get(call.dialect)
+        message = reader(body)[:ERROR_WORDS_LIMIT] if reader else ""
+        text = body[:ERROR_WORDS_LIMIT].decode("utf-8", "replace")
+        if 300 <= response.status < 400:
+            text = f"Location: {response.headers.get('Location', '')[:ERROR_WORDS_LIMIT]}"
+        return refused(
+            response.status,
+            self.clean(attempt, message),
+            provider=attempt.provider,
+            retry_after=self._retry_after(response.headers),
+            text=self.clean(attempt, text),
+        )
+
+    def _retry_after(self, headers: Mapping[str, str]) -> float | None:
+        milliseconds = retry_after_s(headers.get("retry-after-ms"), now=0.0)  # OpenAI's finer form of it
+        if milliseconds is not None:
+            return milliseconds / 1000
+        return retry_after_s(headers.get("Retry-After"), now=self._now())
+
+
+class _Exchange:
+    """One request and its answer: the context manager and the reply in one, since it is made for every call."""
+
+    __slots__ = ("_attempt", "_call", "_live", "_response", "content_type", "headers", "status")
+
+    _response: aiohttp.ClientResponse
+    content_type: str
+    headers: Mapping[str, str]
+    status: int
+
+    def __init__(self, live: LiveUpstream, attempt: Attempt, call: Call) -> None:
+        self._live = live
+        self._attempt = attempt
+        self._call = call
+
+    async def __aenter__(self) -> "_Exchange":
+        destination = self._live.destination(self._attempt)
+        url = destination.url(self._attempt, self._call.operation)
+        try:
+            response = await self._post(destination, url)
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            raise self._unanswered(problem) from None
+        try:
+            if not 200 <= response.status < 300:
+                raise await self._live.refusal(self._attempt, self._call, response)
+            self._accept(response)
+        except BaseException:
+            _drop(response)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _drop(self._response)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, cut anywhere, never empty. Raises OtariError(UPSTREAM | UPSTREAM_TIMEOUT)."""
+        readany = self._response.content.readany
+        try:
+            while chunk := await readany():
+                yield chunk
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
+            raise self._broken(problem) from None
+
+    async def read(self) -> bytes:
+        """The whole body. Raises like `chunks`, and OtariError(UPSTREAM) when it is larger than 64 MiB."""
+        readany = self._response.content.readany
+        parts, size = [], 0
+        try:
+            while chunk := await readany():
+                parts.append(chunk)
+                size += len(chunk)
+                if size > BODY_LIMIT:
+                    words = f"is larger than {BODY_LIMIT >> 20} MiB"
+                    raise self._error(f"error (the answer of '{self._attempt.provider}' {words})", "upstream_format")
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
+            raise self._broken(problem) from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _post(self, destination: Destination, url: URL) -> aiohttp.ClientResponse:
+        body = self._call.body
+        headers = destination.stream_headers if self._call.stream else destination.headers
+        request = destination.session.post(
+            url,
+            data=body if len(body) <= _PIECEMEAL_ABOVE else io.BytesIO(body),
+            headers={**headers, REQUEST_ID: self._call.request_id},
+            allow_redirects=False,
+            timeout=destination.timeout,
+        )
+        if len(body) <= _BUFFERED_BELOW:
+            return await request
+        async with asyncio.timeout(destination.send_s):
+            return await request
+
+    def _accept(self, response: aiohttp.ClientResponse) -> None:
+        """Take a 2xx answer. Raises OtariError(UPSTREAM) for what no API sends, such as a web page."""
+        self._response = response
+        self.status = response.status
+        self.headers = response.headers
+        raw = response.headers.get("Content-Type", "")
+        kind = raw if raw in (JSON_TYPE, STREAM_TYPE) else raw.partition(";")[0].strip().lower()
+        self.content_type = kind
+        if kind == JSON_TYPE or (kind == STREAM_TYPE and self._call.stream):
+            return
+        if not self._call.stream and (not kind or kind.endswith("+json")):
+            return
+        name = self._attempt.provider
+        detail = f"status {self.status} with content type {kind[:80]!r}; check the base_url of {name}"
+        raise self._error(f"error ('{name}' did not answer in the format of its API)", "upstream_format", detail)
+
+    def _unanswered(self, problem: Exception) -> OtariError:
+        """The error for a request that got no answer."""
+        if isinstance(problem, TimeoutError):
+            return self._timeout(problem)
+        what, code = next((words, code) for family, words, code in _UNANSWERED if isinstance(problem, family))
+        return self._error(f"error ('{self._attempt.provider}' {what})", code, _told(problem))
+
+    def _broken(self, problem: Exception) -> OtariError:
+        """The error for an answer that began and did not come to its end."""
+        if isinstance(problem, TimeoutError):
+            return self._timeout(problem)
+        words = f"error (the answer of '{self._attempt.provider}' broke off)"
+        return self._error(words, "upstream_disconnected", _told(problem))
+
+    def _timeout(self, problem: Exception) -> OtariError:
+        times = self._attempt.timeouts
+        if isinstance(problem, aiohttp.ConnectionTimeoutError):
+            what, code = f"could not be reached within {times.connect_s:g} s", "upstream_unreachable"
+        else:
+            what, code = f"sent nothing for {times.silence_s:g} s", "upstream_timeout"
+        words = f"timeout ('{self._attempt.provider}' {what})"
+        return self._error(words, code, _told(problem), kind=Kind.UPSTREAM_TIMEOUT)
+
+    def _error(self, words: str, code: str, detail: str = "", *, kind: Kind = Kind.UPSTREAM) -> OtariError:
+        if detail:
+            detail = self._live.clean(self._attempt, f"{self._attempt.provider}: {detail}")
+        return OtariError(
+            kind,
+            f"LLM provider {words}",
+            code=code,
+            retryable=True,
+            upstream_status=getattr(self, "status", None),
+            detail=detail or None,
+        )
+
+
+# Failures before any answer, special ones first: what the provider did, and the code.
+_UNANSWERED: tuple[tuple[type[Exception], str, str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "has a TLS certificate that is not trusted", "upstream_unreachable"),
+    (aiohttp.ClientSSLError, "could not be reached: the TLS handshake failed", "upstream_unreachable"),
+    (aiohttp.ClientConnectorDNSError, "could not be reached: its host name was not found", "upstream_unreachable"),
+    (aiohttp.ClientConnectorError, "could not be reached", "upstream_unreachable"),
+    (ValueError, "could not be asked: its address or headers are wrong", "upstream_unreachable"),
+    (aiohttp.ClientResponseError, "did not answer in HTTP", "upstream_format"),
+    (Exception, "closed the connection without an answer", "upstream_disconnected"),
+)
+
+
+def _told(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}"
+
+
+def _drop(response: aiohttp.ClientResponse) -> None:
+    """Let go of an answer at once. A connection whose answer has not ended is cut, so that the provider stops."""
+    connection = response.connection
+    if connection is not None and connection.protocol is not None:
+        # Not `close`: that would first send what is left of the request and wait for the TLS farewell.
+        connection.protocol.abort()
+    response.close()
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """At most 64 KiB of an error body. Whatever cuts it short, what has come by then is given."""
+    body = b""
+    with suppress(aiohttp.ClientError, HttpProcessingError, OSError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            while len(body) < ERROR_BODY_LIMIT and (chunk := await response.content.readany()):
+                body += chunk
+    return body[:ERROR_BODY_LIMIT]

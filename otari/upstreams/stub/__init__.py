@@ -1,0 +1,1 @@
+"""The scripted provider: deterministic answers without a key and without a network."""

@@ -1,0 +1,151 @@
+"""A scripted answer → canonical events with pauses and cuts between them, and the canonical reply they add up to.."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from otari.domain.chat import (
+    ChatRequest,
+    Event,
+    Finish,
+    Finished,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reply,
+    Started,
+    Text,
+    Thinking,
+    ToolCall,
+    UsageSeen,
+    fold,
+)
+from otari.domain.tokens import Counter
+from otari.upstreams.stub.dice import Identity
+from otari.upstreams.stub.matching import Match
+from otari.upstreams.stub.pieces import argument_pieces, pieces
+from otari.upstreams.stub.rules import Block, CallTool, Cut, Pause, Say, SayJson, Think
+from otari.upstreams.stub.sample import sample
+from otari.upstreams.stub.scene import Scene
+from otari.upstreams.stub.script import Defaults
+from otari.upstreams.stub.templates import fill, fill_all
+from otari.upstreams.stub.usage import usage_of
+
+Beat = Event | Pause | Cut
+Open = Text | Thinking | ToolCall
+
+# How each surface begins its ids: of an answer, of a tool call. Clients of some surfaces look at them.
+_PREFIXES = {"chat": ("chatcmpl-", "call_"), "messages": ("msg_", "toolu_"), "responses": ("resp_", "call_")}
+_PREFIX = ("stub-", "call_")
+
+
+@dataclass(frozen=True, slots=True)
+class Casting:
+    """Everything that an answer is made from: the request, what a script sees of it, and the rule that fits.."""
+
+    request: ChatRequest
+    scene: Scene
+    match: Match
+    identity: Identity
+    defaults: Defaults
+
+    def values(self) -> Mapping[str, str]:
+        """What fills the places of templates."""
+        scene = self.scene
+        return {
+            **self.match.groups,
+            "user": scene.texts["user"],
+            "model": scene.model,
+            "turn": str(scene.turn),
+            "call": scene.called,
+            "tool_result": scene.texts["tool_result"],
+        }
+
+    def filled(self, text: str) -> str:
+        """A template with its places filled."""
+        return fill(text, self.values(), self.defaults.seed)
+
+
+def beats(cast: Casting, counter: Counter) -> tuple[Beat, ...]:
+    """The answer as it is streamed. A cut ends it: no part is ended after one, and nothing is finished."""
+    answer = cast.match.answer
+    prefix, _ = _PREFIXES.get(cast.scene.surface, _PREFIX)
+    reply_id = answer.id or cast.identity.id(prefix, "reply")
+    played = list(_parts(answer.blocks, cast))
+    start = Started(reply_id, answer.model or cast.request.model, cast.defaults.clock)
+    if played and isinstance(played[-1], Cut):
+        return (start, *played)
+    parts = _whole(start, played, Finish.END).parts
+    called = any(isinstance(part, ToolCall) for part in parts)
+    usage = usage_of(answer.tokens, cast.request, parts, counter)
+    finish = answer.finish or (Finish.TOOLS if called else Finish.END)
+    return (start, *played, UsageSeen(usage), Finished(finish))
+
+
+def whole(played: Iterable[Beat]) -> Reply:
+    """The reply that `beats` add up to; up to a cut, if there is one."""
+    events = [beat for beat in played if not isinstance(beat, Pause | Cut)]
+    start = events[0]
+    assert isinstance(start, Started)
+    if isinstance(events[-1], Finished):
+        reply = fold(events)
+        assert isinstance(reply, Reply)
+        return reply
+    return _whole(start, events[1:], Finish.END)
+
+
+def _whole(start: Started, played: Iterable[Beat], finish: Finish) -> Reply:
+    events = [beat for beat in played if not isinstance(beat, Pause | Cut)]
+    reply = fold([start, *events, Finished(finish)])
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def _parts(blocks: Iterable[Block], cast: Casting) -> Iterator[Beat]:
+    """The blocks as events. Texts that follow each other are one part, also with a pause between them."""
+    index, current = -1, None
+    for number, block in enumerate(blocks):
+        if isinstance(block, Pause):
+            yield block
+            continue
+        if isinstance(block, Cut):
+            yield block
+            return
+        part, texts = _part(block, number, cast)
+        if isinstance(part, ToolCall) or type(part) is not current:
+            if current is not None:
+                yield PartEnded(index)
+            index, current = index + 1, type(part)
+            yield PartStarted(index, part)
+        for text in texts:
+            yield PartDelta(index, text)
+    if current is not None:
+        yield PartEnded(index)
+
+
+def _part(block: Say | Think | SayJson | CallTool, number: int, cast: Casting) -> tuple[Open, Iterator[str]]:
+    """A block as an empty part and the pieces of its text."""
+    match block:
+        case Say(text):
+            return Text(""), pieces(cast.filled(text))
+        case Think(text):
+            return Thinking(""), pieces(cast.filled(text))
+        case SayJson(value, auto):
+            if auto:
+                made = sample(cast.scene.schema, cast.identity.dice(f"sample {number}"))
+            else:
+                made = fill_all(value, cast.values(), cast.defaults.seed)
+            return Text(""), argument_pieces(orjson.dumps(made).decode())
+        case CallTool():
+            return _call(block, number, cast)
+
+
+def _call(block: CallTool, number: int, cast: Casting) -> tuple[ToolCall, Iterator[str]]:
+    filled = fill_all(block.arguments, cast.values(), cast.defaults.seed)
+    arguments = filled if isinstance(filled, str) else orjson.dumps(filled).decode()
+    if block.cut_at is not None:
+        arguments = arguments[: int(len(arguments) * block.cut_at)]
+    _, prefix = _PREFIXES.get(cast.scene.surface, _PREFIX)
+    call_id = block.id or cast.identity.id(prefix, f"call {number}")
+    return ToolCall(call_id, block.name, ""), argument_pieces(arguments)

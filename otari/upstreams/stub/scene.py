@@ -1,0 +1,134 @@
+"""What a script can see of a request: the facts that conditions test and templates show.
+
+Everything is taken from the request alone. So the same request gives the same scene, however often it
+comes, and several clients can share one stub without a counter between them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from otari.domain.chat import (
+    ChatRequest,
+    Doc,
+    Document,
+    Image,
+    Opaque,
+    Part,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The facts of one request.
+
+    `texts` holds user (the last user message), system (all system and developer messages), last (the last
+    message) and tool_result (the results that came since the last assistant message). `turn` is the number
+    of user messages before the last one; `step` the number of assistant messages after it. `called` names
+    the tool whose result came last. `schema` is the JSON Schema that the answer must fit, if the request
+    has one.
+    """
+
+    surface: str
+    model: str
+    texts: Mapping[str, str]
+    tools: tuple[str, ...]
+    turn: int
+    step: int
+    stream: bool
+    features: frozenset[str]
+    called: str = ""
+    schema: Doc | None = None
+
+
+def scene_of(request: ChatRequest, surface: str) -> Scene:
+    """The scene of a chat request that came in on `surface`."""
+    turns = request.turns
+    asked = [i for i, turn in enumerate(turns) if _is_user_message(turn)]
+    since = turns[asked[-1] + 1 :] if asked else turns
+    answered = max((i for i, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
+    results = [p for turn in turns[answered + 1 :] for p in turn.parts if isinstance(p, ToolResult)]
+    return Scene(
+        surface=surface,
+        model=request.model,
+        texts={
+            "user": text_of(turns[asked[-1]].parts) if asked else "",
+            "system": "\n".join(text_of(t.parts) for t in turns if t.role in ("system", "developer")),
+            "last": text_of(turns[-1].parts) if turns else "",
+            "tool_result": "\n".join(text_of(result.parts) for result in results),
+        },
+        tools=tuple(_tool_name(tool) for tool in request.tools),
+        turn=max(len(asked) - 1, 0),
+        step=sum(turn.role == "assistant" for turn in since),
+        stream=request.stream,
+        features=frozenset(_features(request)),
+        called=_name_of_call(turns, results[-1].call_id) if results else "",
+        schema=request.shape.schema if request.shape else None,
+    )
+
+
+def text_of(parts: Iterable[Part]) -> str:
+    """The readable text of a message, also the text inside tool results; one line between two parts."""
+    return "\n".join(_texts(parts))
+
+
+def _texts(parts: Iterable[Part]) -> Iterator[str]:
+    for part in parts:
+        match part:
+            case Text(text) | Refusal(text):
+                yield text
+            case ToolResult():
+                yield from _texts(part.parts)
+            case Document():
+                if part.text:
+                    yield part.text
+
+
+def _is_user_message(turn: Turn) -> bool:
+    """A message that a person wrote.
+
+    One with tool results goes on with the loop, even if reminders stand beside.
+    """
+    return turn.role == "user" and not any(isinstance(part, ToolResult) for part in turn.parts)
+
+
+def _tool_name(tool: Tool | Opaque) -> str:
+    if isinstance(tool, Tool):
+        return tool.name
+    return str(tool.doc.get("name") or tool.doc.get("type") or "")
+
+
+def _name_of_call(turns: Iterable[Turn], call_id: str) -> str:
+    calls = (part for turn in turns for part in turn.parts if isinstance(part, ToolCall))
+    return next((call.name for call in calls if call.id == call_id), "")
+
+
+def _features(request: ChatRequest) -> Iterator[str]:
+    parts = list(_all_parts(part for turn in request.turns for part in turn.parts))
+    if any(isinstance(part, Image) for part in parts):
+        yield "image"
+    if any(isinstance(part, Document) for part in parts):
+        yield "file"
+    if request.shape is not None and request.shape.kind == "json_schema":
+        yield "schema"
+    if _thinks(request.reasoning):
+        yield "thinking"
+
+
+def _all_parts(parts: Iterable[Part]) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        if isinstance(part, ToolResult):
+            yield from _all_parts(part.parts)
+
+
+def _thinks(reasoning: Doc | None) -> bool:
+    """Whether the request asks for reasoning; the wires have several ways to say no."""
+    if not reasoning:
+        return False
+    return reasoning.get("type") != "disabled" and reasoning.get("effort") != "none"

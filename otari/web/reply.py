@@ -1,0 +1,162 @@
+"""Answers: the only place where a response is written.
+
+Every answer carries the request id and the security headers. The shape of an error body is the route's: OpenAI-style
+(also management) or Anthropic-style; both hold `detail`, which the Otari client libraries read first.
+"""
+
+import asyncio
+import enum
+import logging
+import math
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from otari.dialects.dialect import Dialect
+from otari.domain.chat import Doc
+from otari.domain.errors import Kind, OtariError
+from otari.web.watch import StreamWatch
+
+log = logging.getLogger("otari.web")
+
+_JSON = "application/json"
+_SECURITY = {
+    "Server": "otari",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+_PRIVATE = {**_SECURITY, "Cache-Control": "private, no-store, no-cache", "Vary": "Authorization"}
+_STREAM = {
+    **_PRIVATE,
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "private, no-store, no-cache",
+    "X-Accel-Buffering": "no",
+}
+
+
+class Shape(enum.Enum):
+    """How a route tells an error."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+def headers(request_id: str, *, private: bool = True, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers of every answer. `private` forbids caches to keep it; health answers are not private."""
+    out = dict(_PRIVATE if private else _SECURITY)
+    out["Otari-Request-ID"] = out["X-Otari-Request-ID"] = request_id
+    if extra:
+        out.update(extra)
+    return out
+
+
+def as_json(doc: Any, request_id: str, *, status: int = 200, private: bool = True) -> web.Response:
+    """`doc` as a JSON answer."""
+    return json_bytes(orjson.dumps(doc), request_id, status=status, private=private)
+
+
+def json_bytes(
+    body: bytes,
+    request_id: str,
+    *,
+    status: int = 200,
+    private: bool = True,
+    extra: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A JSON answer whose bytes are there already."""
+    out = headers(request_id, private=private, extra=extra)
+    out["Content-Type"] = _JSON
+    return web.Response(status=status, body=body, headers=out)
+
+
+def error_doc(shape: Shape, error: OtariError) -> Doc:
+    """The body of an error in the shape of its route."""
+    if shape is Shape.ANTHROPIC:
+        kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
+        return {"type": "error", "error": {"type": kind, "message": error.message}, "detail": error.message}
+    told = {"message": error.message, "type": error.kind.value, "param": error.param, "code": error.code}
+    return {"detail": error.message, "error": told}
+
+
+# Error types by status, as the Anthropic API documents them.
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "invalid_request_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+}
+
+
+def as_error(shape: Shape, error: OtariError, request_id: str) -> web.Response:
+    """An error as an HTTP answer, with `Retry-After` in whole seconds where one is known."""
+    extra = dict(error.headers)
+    if error.retry_after is not None:
+        extra["Retry-After"] = str(max(0, math.ceil(error.retry_after)))
+    body = orjson.dumps(error_doc(shape, error))
+    return json_bytes(body, request_id, status=error.status, extra=extra)
+
+
+async def as_stream(
+    request: web.Request,
+    frames: AsyncGenerator[bytes, None],
+    dialect: Dialect,
+    request_id: str,
+    *,
+    keepalive_s: float,
+) -> web.StreamResponse:
+    """A stream of frames as an HTTP answer.
+
+    The status line waits for the first frame, so that an early failure keeps its status; when the upstream is silent
+    for longer than `keepalive_s` (0 = never), the answer begins with keepalives. A failure after that is told as an
+    error frame, and the connection is cut: the answer must not look whole. Raises OtariError before anything was sent.
+    """
+    first = asyncio.ensure_future(_next(frames))
+    try:
+        await asyncio.wait({first}, timeout=keepalive_s or None)
+        if first.done() and (error := first.exception()) is not None:
+            raise error
+        response = web.StreamResponse(headers={**headers(request_id), **_STREAM})
+        await response.prepare(request)
+        async with StreamWatch(request, response, dialect.keepalive, keepalive_s) as watch:
+            try:
+                block = await first
+                while block is not None:
+                    await watch.write(block)
+                    block = await _next(frames)
+            except OtariError as error:
+                await watch.write(dialect.stream_error(error))
+                _cut(request)
+                return response
+            except Exception:
+                log.exception("unexpected failure in a stream, request %s", request_id)
+                await watch.write(dialect.stream_error(unexpected(request_id)))
+                _cut(request)
+                return response
+        await response.write_eof()
+        return response
+    finally:
+        if not first.done():
+            first.cancel()
+            await asyncio.wait({first})
+        await frames.aclose()
+
+
+async def _next(frames: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(frames, None)
+
+
+def _cut(request: web.Request) -> None:
+    """Close the connection after what was written, without the end mark of the body."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+def unexpected(request_id: str) -> OtariError:
+    """What a client is told of a failure nobody foresaw: only where to find it in the log."""
+    return OtariError(Kind.INTERNAL, f"Internal error. The log has it under request id {request_id}")

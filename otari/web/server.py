@@ -1,0 +1,82 @@
+"""The HTTP server: aiohttp with the limits and manners of something that faces unknown clients.
+
+aiohttp's defaults are for applications behind a proxy. Here: a deadline for headers, a cap on connections, handlers
+that are cancelled when their client leaves, and answers to broken HTTP that repeat nothing of what was sent.
+"""
+
+import asyncio
+import logging
+
+from aiohttp import web, web_protocol
+from aiohttp.http_exceptions import HttpProcessingError
+
+from otari.domain.errors import Kind, OtariError
+from otari.web import reply
+from otari.web.reply import Shape
+from otari.web.visit import new_request_id
+
+log = logging.getLogger("otari.web")
+
+KEEPALIVE_S = 15.0  # also the only deadline that aiohttp has for a request's head
+LINGER_S = 2.0
+HEADER_BYTES = 8190
+BACKLOG = 1024
+CONNECTIONS_MAX = 1200
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nServer: otari\r\nContent-Type: application/json\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+)
+_FULL_BODY = b'{"detail":"Too many connections","error":{"message":"Too many connections","type":"unavailable_error"}}'
+
+
+def make_runner(app: web.Application, shutdown_timeout_s: float) -> web.AppRunner:
+    """A runner for `app`; after `setup()` call `limit_connections`. Replaces aiohttp's answer to broken HTTP."""
+    web_protocol.RequestHandler.handle_error = _handle_error  # type: ignore[method-assign]
+    return web.AppRunner(
+        app,
+        keepalive_timeout=KEEPALIVE_S,
+        handler_cancellation=True,
+        shutdown_timeout=shutdown_timeout_s,
+        access_log=None,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+        lingering_time=LINGER_S,
+    )
+
+
+def limit_connections(server: web.Server, most: int = CONNECTIONS_MAX) -> None:
+    """Answer 503 at once to connections beyond `most`: memory and file descriptors are kept for those that are in."""
+    accept = server.connection_made
+
+    def connection_made(handler: web_protocol.RequestHandler, transport: asyncio.Transport) -> None:
+        accept(handler, transport)
+        if len(server.connections) > most:
+            transport.write(_FULL % len(_FULL_BODY) + _FULL_BODY)
+            transport.close()
+
+    server.connection_made = connection_made  # type: ignore[method-assign]
+
+
+def _handle_error(
+    self: web_protocol.RequestHandler,
+    request: web.BaseRequest,
+    status: int = 500,
+    exc: BaseException | None = None,
+    message: str | None = None,
+) -> web.StreamResponse:
+    """What aiohttp answers when HTTP itself is broken, or something failed outside every handler.
+
+    aiohttp's own version logs the exception and shows its text, and both repeat the offending header, key and all.
+    """
+    if request.writer.output_size > 0:
+        raise ConnectionError("the answer has begun; only a cut connection can tell the failure now")
+    if isinstance(exc, HttpProcessingError) or status < 500:
+        error = OtariError(Kind.INVALID, "The request is not valid HTTP")
+    else:
+        request_id = new_request_id()
+        log.error("failure outside a handler: %s, request %s", type(exc).__name__, request_id)
+        error = reply.unexpected(request_id)
+    response = reply.as_error(Shape.OPENAI, error, new_request_id())
+    response.force_close()
+    return response

@@ -1,0 +1,94 @@
+"""What a handler is given: the request, who asks, and the house that serves it."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from otari.domain.access import Principal
+from otari.domain.catalog import Catalog
+from otari.domain.errors import Kind, OtariError, invalid
+from otari.domain.ports import ControlPlane
+from otari.gateway.converse import Conversations
+
+_MIN_BYTES_PER_S = 256 * 1024
+_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything the handlers need, built once in `app.py`."""
+
+    control: ControlPlane
+    conversations: Conversations
+    catalog: Catalog
+    version: str
+    keepalive_s: float
+    json_max_bytes: int
+    allowed_hosts: frozenset[str]
+    now_ms: Callable[[], int]
+
+
+HOUSE = web.AppKey("house", House)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request on its way through a handler. `principal` is None on open routes."""
+
+    request: web.Request
+    request_id: str
+    principal: Principal | None
+    house: House
+
+    @property
+    def caller(self) -> Principal:
+        """Who asks, on a route that demands a credential."""
+        assert self.principal is not None
+        return self.principal
+
+
+def new_request_id() -> str:
+    """`req_` and 32 random hexadecimal digits: names the request in headers, ledger and log."""
+    return "req_" + os.urandom(16).hex()
+
+
+async def read_json(visit: Visit) -> bytes:
+    """The body of a JSON request.
+
+    Raises OtariError: UNSUPPORTED_MEDIA for another content type or encoding, TOO_LARGE above the limit (at once when
+    Content-Length says so), REQUEST_TIMEOUT when it does not arrive, INVALID when it breaks off.
+    """
+    request, limit = visit.request, visit.house.json_max_bytes
+    if request.content_type != "application/json":
+        raise OtariError(
+            Kind.UNSUPPORTED_MEDIA,
+            "Send the body as JSON, with the header 'Content-Type: application/json'",
+            param="Content-Type",
+        )
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "gzip", "deflate", ""):
+        raise OtariError(
+            Kind.UNSUPPORTED_MEDIA,
+            "The request's Content-Encoding is not understood: send the body plain, or with gzip",
+            param="Content-Encoding",
+        )
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    try:
+        if request.content.is_eof():  # it is all here already: no timer needed
+            return await request.read()
+        async with asyncio.timeout(_PATIENCE_S + (request.content_length or limit) / _MIN_BYTES_PER_S):
+            return await request.read()
+    except TimeoutError:
+        raise OtariError(Kind.REQUEST_TIMEOUT, "The request body did not arrive in time") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large(limit) from None
+    except (web.RequestPayloadError, ValueError, UnicodeError):
+        raise invalid("The request body could not be read: it broke off, or its encoding is damaged") from None
+
+
+def _too_large(limit: int) -> OtariError:
+    return OtariError(Kind.TOO_LARGE, f"The request body is larger than {limit} bytes", code="request_too_large")

@@ -1,0 +1,74 @@
+"""Keeps an eye on one running stream: keepalives while the upstream is silent, an end to a client that stops reading.
+
+One timer per stream, not one per frame: it looks a few times per period whether anything was written since.
+"""
+
+import asyncio
+import contextlib
+from types import TracebackType
+
+from aiohttp import web
+
+WRITE_STALL_S = 60.0
+_LOOKS_PER_PERIOD = 3
+
+
+class StreamWatch:
+    """Writes the frames of a stream and its keepalives; frames are written whole, so the two never mix."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        keepalive: bytes,
+        keepalive_s: float,
+        write_stall_s: float = WRITE_STALL_S,
+    ) -> None:
+        self._request = request
+        self._response = response
+        self._keepalive = keepalive
+        self._keepalive_s = keepalive_s
+        self._write_stall_s = write_stall_s
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._ping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "StreamWatch":
+        self._arm()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ping is not None and not self._ping.done():
+            self._ping.cancel()
+            await asyncio.wait({self._ping})
+
+    async def write(self, block: bytes) -> None:
+        """Write whole frames; waits while the client does not read. Raises ConnectionError when it has gone."""
+        self._writing = True
+        self._last = self._loop.time()
+        await self._response.write(block)
+        self._writing = False
+
+    def _arm(self) -> None:
+        period = min(self._keepalive_s or self._write_stall_s, self._write_stall_s)
+        self._timer = self._loop.call_later(period / _LOOKS_PER_PERIOD, self._look)
+
+    def _look(self) -> None:
+        idle = self._loop.time() - self._last
+        if self._writing:
+            if idle >= self._write_stall_s and self._request.transport is not None:
+                self._request.transport.abort()
+                return
+        elif self._keepalive_s and idle >= self._keepalive_s and (self._ping is None or self._ping.done()):
+            self._ping = self._loop.create_task(self._send_keepalive())
+        self._arm()
+
+    async def _send_keepalive(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the client has gone: the stream's own writer is told the same
+            await self.write(self._keepalive)

@@ -1,0 +1,91 @@
+"""Clients that ask a gateway without pause until it is gone, and remember what they saw. Seeded."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+import orjson
+
+MAX_TOKENS = 40
+GAPS_MS = (0, 2, 10)
+MODELS = tuple(f"ok-n{tokens}-i{gap}" for tokens in range(1, MAX_TOKENS + 1) for gap in GAPS_MS)
+
+_STREAMED = 0.8
+_CUT = 0.15  # of the streams, after the first chunk
+_PATIENCE_S = 30.0
+_DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the clients of one load know. Ids are those of the gateway's answers."""
+
+    asked: int = 0
+    in_flight: int = 0
+    whole: set[str] = field(default_factory=set)  # the client got the answer to its very end
+    cut: set[str] = field(default_factory=set)  # the client left after the first chunk
+    wrong: list[str] = field(default_factory=list)  # answers that should not be
+
+
+class Load:
+    """`clients` closed-loop clients with one key; `provider` is the name before the model."""
+
+    def __init__(self, url: str, key: str, provider: str, clients: int, seed: str) -> None:
+        self.seen = Seen()
+        self._address = f"{url}/v1/chat/completions"
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._provider = provider
+        self._clients = clients
+        self._seed = seed
+
+    async def run(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Ask until `end` returns; it ends the gateway. Raises TimeoutError when a client hangs after that."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE_S, sock_read=_PATIENCE_S)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+            asking = [asyncio.create_task(self._client(session, number)) for number in range(self._clients)]
+            await end()
+            async with asyncio.timeout(_PATIENCE_S):
+                await asyncio.gather(*asking)
+
+    async def _client(self, session: aiohttp.ClientSession, number: int) -> None:
+        dice = random.Random(f"{self._seed}/{number}")
+        while True:
+            try:
+                await self._ask(session, dice)
+            except aiohttp.ClientError:
+                return  # the gateway is gone
+
+    async def _ask(self, session: aiohttp.ClientSession, dice: random.Random) -> None:
+        tokens, gap = dice.randint(1, MAX_TOKENS), dice.choice(GAPS_MS)
+        stream = dice.random() < _STREAMED
+        cut = stream and dice.random() < _CUT
+        body = {
+            "model": f"{self._provider}:ok-n{tokens}-i{gap}",
+            "messages": [{"role": "user", "content": "word " * dice.randint(1, 12)}],
+            "max_tokens": tokens,
+            "stream": stream,
+        }
+        self.seen.asked += 1
+        self.seen.in_flight += 1
+        async with session.post(self._address, data=orjson.dumps(body), headers=self._headers) as answer:
+            if answer.status != 200:
+                self.seen.wrong.append(f"{answer.status} {await answer.text()}")
+            elif cut:
+                await answer.content.readany()
+                self.seen.cut.add(_id(answer))
+                answer.close()
+            else:
+                self._judge(await answer.read(), answer, stream=stream)
+        self.seen.in_flight -= 1  # not when the connection broke: that request was in flight at the end
+
+    def _judge(self, body: bytes, answer: aiohttp.ClientResponse, *, stream: bool) -> None:
+        if body.endswith(_DONE) if stream else "choices" in orjson.loads(body):
+            self.seen.whole.add(_id(answer))
+        else:
+            self.seen.wrong.append(f"200 without an end: ...{body[-200:]!r}")
+
+
+def _id(answer: aiohttp.ClientResponse) -> str:
+    return answer.headers["Otari-Request-ID"]

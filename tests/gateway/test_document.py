@@ -1,0 +1,87 @@
+"""What counts as the body of a request."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otari.domain.errors import Kind, OtariError
+from otari.gateway.document import read_document
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"   ",
+        b"[1, 2]",
+        b'"text"',
+        b"null",
+        b"{",
+        b'{"a": NaN}',
+        b'{"a": 1e999999}{',
+        b'{"a": "\\ud800"}',
+        b'{"a": "\xff"}',
+        b"[" * 500_000 + b"]" * 500_000,
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        b'{"max_tokens": 123456789012345678901234567890}',
+        b'{"n": -9223372036854775809}',
+        b'{"deep": [[{"n": 18446744073709551616}]]}',
+    ],
+    ids=range(15),
+)
+def test_what_is_not_a_json_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(OtariError) as caught:
+        read_document(raw)
+    assert caught.value.kind is Kind.INVALID
+    assert len(caught.value.message) < 200
+
+
+def test_an_error_repeats_nothing_of_the_body() -> None:
+    with pytest.raises(OtariError) as caught:
+        read_document(b'{"api_key": "sk-SECRET", ')
+    assert "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"id": "1234567890123456789012345"}',
+        b'{"n": 9223372036854775807, "t": 0.1234567890123456789012345}',
+        b'{"f": 1e30, "s": "0000000000000000000000000"}',
+    ],
+)
+def test_long_digits_that_are_no_great_integers_pass(raw: bytes) -> None:
+    assert read_document(raw) == orjson.loads(raw)
+
+
+def test_of_a_key_that_stands_twice_the_last_counts() -> None:
+    assert read_document(b'{"model": "a", "model": "b"}') == {"model": "b"}
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+)
+
+
+@given(st.dictionaries(texts, json_values))
+def test_every_json_object_is_read_as_it_stands(doc: dict[str, object]) -> None:
+    assert read_document(orjson.dumps(doc)) == doc
+
+
+@given(st.binary())
+def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
+    try:
+        read = read_document(raw)
+    except OtariError as error:
+        refused = error
+    else:
+        assert isinstance(read, dict)
+        return
+    assert refused.kind is Kind.INVALID

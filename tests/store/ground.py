@@ -1,0 +1,152 @@
+"""What the tests of the store stand on: a clock that is set by hand, databases, rows to hold and to settle."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from otari.store import schema
+from otari.store.db import Database, Durability
+from otari.store.ledger import Hold, Settlement
+
+T = TypeVar("T")
+NOON = 1_700_000_000_000
+
+
+class Clock:
+    """Epoch milliseconds that move only when told."""
+
+    def __init__(self, now_ms: int = NOON) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def opened(folder: Path, *, durability: Durability = "normal", clock: Callable[[], int] | None = None) -> Database:
+    """The database of a test, in its folder."""
+    return Database.open(folder / "otari.db", durability=durability, now_ms=clock or Clock())
+
+
+def in_loop(folder: Path, scene: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    """Run `scene` with an open database, and close that whatever happens."""
+
+    async def run() -> T:
+        db = opened(folder)
+        try:
+            return await scene(db)
+        finally:
+            await db.close()
+
+    return asyncio.run(run())
+
+
+def in_memory() -> sqlite3.Connection:
+    """A connection with the whole schema, for functions that only need a transaction."""
+    conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.execute("PRAGMA foreign_keys = ON")
+    schema.migrate(conn, ":memory:", schema.shipped(), lambda: NOON)
+    return conn
+
+
+class Gate:
+    """An operation that holds the writer up, so that what is queued behind it is one group."""
+
+    def __init__(self, db: Database) -> None:
+        self._go_on = threading.Event()
+        self.done = db.write(lambda _: self._go_on.wait(10))
+
+    def open(self) -> None:
+        self._go_on.set()
+
+
+def fault(code: int = sqlite3.SQLITE_IOERR) -> sqlite3.OperationalError:
+    """What SQLite raises when the disk fails."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    return error
+
+
+def hold_row(request_id: str, user_id: str = "alice", hold_nano: int = 100, **facts: Any) -> Hold:
+    """A row to be held."""
+    row = Hold(
+        id=request_id,
+        user_id=user_id,
+        key_id=None,
+        key_name=None,
+        endpoint="/v1/chat/completions",
+        selector="stub:small",
+        provider="stub",
+        model="small",
+        stream=False,
+        hold_nano=hold_nano,
+        hold_prompt_nano=hold_nano // 4,
+        hold_estimated=False,
+        input_pico=1_000,
+        output_pico=1_000,
+        cache_read_pico=None,
+        cache_write_pico=None,
+        cache_write_1h_pico=None,
+        price_source="config",
+        created_at_ms=NOON,
+    )
+    return row._replace(**facts)
+
+
+def end(cost_nano: int | None = 60, **facts: Any) -> Settlement:
+    """The end of a row."""
+    row = Settlement(
+        state="settled",
+        status="success",
+        provider="stub",
+        model="small",
+        http_status=200,
+        over_hold=False,
+        input_tokens=40,
+        output_tokens=20,
+        cache_read_tokens=None,
+        cache_write_tokens=None,
+        cache_write_1h_tokens=None,
+        reasoning_tokens=None,
+        cost_nano=cost_nano,
+        input_pico=1_000,
+        output_pico=1_000,
+        cache_read_pico=None,
+        cache_write_pico=None,
+        cache_write_1h_pico=None,
+        price_source="config",
+        usage_source="provider",
+        flags="",
+        error=None,
+        attempt_position=1,
+        settled_at_ms=NOON + 1_000,
+        first_byte_ms=100,
+        total_ms=1_000,
+    )
+    return row._replace(**facts)
+
+
+def released(**facts: Any) -> Settlement:
+    """The end of a row for which no provider worked."""
+    return end(0, state="released", status="error", http_status=502, **facts)
+
+
+def money(conn: sqlite3.Connection, user_id: str = "alice") -> tuple[int, int]:
+    """What a user has spent, and what is reserved."""
+    row = conn.execute("SELECT spend_nano, reserved_nano FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return int(row[0]), int(row[1])
+
+
+def assert_books_agree(conn: sqlite3.Connection) -> None:
+    """Every account is the sum of its rows: charges since the last reset, and open holds."""
+    accounts = conn.execute("""
+        SELECT user_id, spend_nano, reserved_nano,
+            (SELECT coalesce(sum(cost_nano), 0) FROM usage u WHERE u.user_id = users.user_id),
+            (SELECT coalesce(sum(previous_spend_nano), 0) FROM budget_resets r WHERE r.user_id = users.user_id),
+            (SELECT coalesce(sum(hold_nano), 0) FROM usage u WHERE u.user_id = users.user_id AND state = 'open')
+        FROM users""").fetchall()
+    for user_id, spend, reserved, charged, before, held in accounts:
+        assert spend + before == charged, user_id
+        assert reserved == held, user_id

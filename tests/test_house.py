@@ -1,0 +1,105 @@
+"""The import directions: meaning at the bottom, wires above it, sockets at the edge. Held by reading the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "otari"
+
+# folder (or file) → what it may import beside the standard library; a prefix covers everything below it
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "domain": ("otari.domain",),
+    "dialects": ("otari.domain", "otari.dialects", "orjson"),
+    "store": ("otari.domain", "otari.store", "aiosqlite", "orjson"),
+    "control": ("otari.domain", "otari.store", "otari.control"),
+    "upstreams": ("otari.domain", "otari.dialects", "otari.upstreams", "aiohttp", "yarl", "orjson"),
+    "gateway": ("otari.domain", "otari.dialects", "otari.gateway", "orjson"),
+    "web": (
+        *("otari.domain", "otari.dialects", "otari.gateway", "otari.store", "otari.web"),
+        *("aiohttp", "multidict", "orjson"),
+    ),
+    "config": ("otari.domain", "otari.config", "yaml", "msgspec"),
+}
+EVERYTHING = ("app.py", "cli.py", "verbs.py", "report.py", "welcome.py", "__main__.py", "__init__.py")
+LAZY = {"domain/tokens.py": ("tiktoken",)}  # imported inside a function, because it is slow to load
+RESERVED = {"utils", "helpers", "common", "core", "base", "service", "manager"}
+
+
+def files() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file imports, and whether at its top level."""
+    tree = ast.parse(path.read_text())
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node in top
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or "", node in top
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", files(), ids=relative)
+def test_a_file_imports_only_what_its_folder_may(path: Path) -> None:
+    name = relative(path)
+    folder = name.split("/")[0]
+    if name in EVERYTHING:
+        return
+    allowed = ALLOWED[folder] + LAZY.get(name, ())
+    for module, _ in imports(path):
+        root = module.split(".")[0]
+        if root in sys.stdlib_module_names:
+            continue
+        assert any(module == a or module.startswith(a + ".") for a in allowed), f"{name} imports {module}"
+
+
+def test_only_the_edge_imports_the_web_server() -> None:
+    for path in files():
+        name = relative(path)
+        for module, _ in imports(path):
+            if module == "aiohttp.web" or module.startswith("aiohttp.web_"):
+                assert name.startswith("web/") or name == "app.py", f"{name} imports {module}"
+
+
+def test_only_the_configuration_reads_yaml() -> None:
+    readers = {relative(p) for p in files() for module, _ in imports(p) if module.split(".")[0] == "yaml"}
+    assert {name.split("/")[0] for name in readers} == {"config"}
+
+
+def test_the_command_line_loads_nothing_before_it_must() -> None:
+    top = [module for module, at_top in imports(ROOT / "cli.py") if at_top]
+    assert top == ["sys"]
+
+
+def test_nobody_asks_for_a_type_of_control_plane_or_upstream() -> None:
+    for path in files():
+        source = path.read_text()
+        assert "TYPE_CHECKING" not in source, f"{relative(path)}: a layering problem in disguise"
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+                asked = ast.unparse(node.args[1])
+                assert not any(w in asked for w in ("Control", "Upstream")), f"{relative(path)}: isinstance {asked}"
+
+
+def test_names_say_what_a_file_owns() -> None:
+    for path in files():
+        stem = path.stem
+        assert stem not in RESERVED, relative(path)
+        assert not stem.endswith("_pipeline"), relative(path)
+        if stem not in ("__init__", "__main__"):
+            assert stem not in sys.stdlib_module_names, f"{relative(path)} is named like a standard module"
+
+
+def test_every_file_says_what_it_owns() -> None:
+    for path in files():
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{relative(path)} has no docstring"

@@ -1,0 +1,61 @@
+"""The examples in docs/stub.md are scripts that work."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from otari.domain.chat import Reply, Text, ToolCall
+from otari.domain.errors import Kind
+from otari.upstreams.stub.conditions import FEATURES, TEXTS
+from otari.upstreams.stub.rules import Answer, Say
+from otari.upstreams.stub.script import Defaults, Script, read_script
+from tests.upstreams.stub.rig import ask, asks, refused, tool
+
+DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "stub.md"
+PAGE = DOCS.read_text()
+SCRIPTS = [
+    read_script(doc, "docs/stub.md")
+    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    if "stub" in (doc := yaml.safe_load(block))
+]
+
+
+def parts(script: Script, text: str, **more: object) -> list[object]:
+    reply = ask(script, asks(text, **more)).reply()
+    assert isinstance(reply, Reply)
+    return [
+        p.text if isinstance(p, Text) else (p.name, p.arguments) for p in reply.parts if isinstance(p, Text | ToolCall)
+    ]
+
+
+def test_the_example_for_ci_calls_the_tool() -> None:
+    made = parts(SCRIPTS[0], "What is the weather in Oslo?", tools=[tool("get_weather")])
+    assert made == [("get_weather", '{"city":"Oslo"}')]
+
+
+def test_the_defaults_on_the_page_are_the_defaults() -> None:
+    assert SCRIPTS[1].defaults == Defaults()
+    assert SCRIPTS[1].rules[0].answers == (Answer((Say("Hello!"),)),)
+
+
+def test_the_replies_on_the_page_answer() -> None:
+    replies = SCRIPTS[2]
+    assert parts(replies, "one") == ["just text"]
+    assert parts(replies, "two") == ["I look.", ("search", '{"q":"two"}')]
+    assert parts(replies, "three") == [("read", '{"path":"a"}'), ("read", '{"path":"b"}')]
+    error = refused(replies, asks("four"))
+    assert (error.kind, error.retry_after) == (Kind.RATE_LIMITED, 2.0)
+
+
+def test_every_condition_is_explained() -> None:
+    for key in (*TEXTS, "model", "surface", "tools", "turn", "step", "stream", "has"):
+        assert f"| `{key}` |" in PAGE
+    for feature in FEATURES:
+        assert f"`{feature}`" in PAGE
+
+
+def test_the_miss_on_the_page_is_the_real_one() -> None:
+    shown = " ".join(line.removeprefix("> ") for line in PAGE.splitlines() if line.startswith("> "))
+    told = refused(SCRIPTS[0], {**asks("weather in Oslo"), "model": "script"}).message
+    assert told == shown
