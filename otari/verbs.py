@@ -71,7 +71,7 @@ def check(path: str | None, *, as_json: bool) -> int:
     try:
         loaded = _load(path, {})
         serving = providers(loaded.config, loaded.environ)
-        priced = prices(loaded.config, 0)
+        priced = prices(loaded.config)
         for provider in serving:
             if provider.via == "stub":
                 from otari.app import read_stub_script  # heavy: loaded only where there is a script to read

@@ -372,8 +372,8 @@ pricing:
 
 def test_prices_are_exact_from_their_text() -> None:
     config = from_text(PRICED, W="3.75").config
-    assert prices(config, 1234) == {
-        "stub:a": (Price(100_000, 2_000_000, effective_at=1234),),
+    assert prices(config) == {
+        "stub:a": (Price(100_000, 2_000_000),),
         "stub:b/c": (Price(1, 0, 1, 3_750_000, 4_500_000, effective_at=1_767_225_600_000),),
     }
 
@@ -392,7 +392,7 @@ def test_rates_that_money_can_not_count(rate: str, reason: str) -> None:
 def test_a_date_alone_is_midnight_utc_and_nonsense_is_told() -> None:
     entry = "{input_price_per_million: 1, output_price_per_million: 1, effective_at: %s}"
     config = from_text("providers: {stub: }\npricing: {'stub:a': " + entry % "2026-01-01" + "}").config
-    assert prices(config, 0)["stub:a"][0].effective_at == 1_767_225_600_000
+    assert prices(config)["stub:a"][0].effective_at == 1_767_225_600_000
     for odd in ("soon", "'0001-01-01T00:00:00+14:00'", "2026"):
         assert "effective_at: must be a date" in problems_of("pricing: {'stub:a': " + entry % odd + "}")[0]
 

@@ -88,7 +88,7 @@ def test_the_example_works_without_any_key(monkeypatch: pytest.MonkeyPatch, tmp_
     assert loaded.warnings == ()
     assert [provider.name for provider in providers(loaded.config, {})] == ["stub"]
     assert loaded.config.require_pricing is False
-    assert prices(loaded.config, 0) == {}
+    assert prices(loaded.config) == {}
 
 
 def test_the_example_shows_every_key_with_its_default() -> None:
@@ -112,6 +112,6 @@ def test_the_example_is_valid_with_everything_switched_on(monkeypatch: pytest.Mo
     everything.chmod(0o600)
     loaded = load("everything.yaml", {"OPENAI_API_KEY": "sk-1", "LAB_KEY": "k-2"})
     assert loaded.warnings == ()
-    assert list(prices(loaded.config, 0)) == ["openai:gpt-5.2-mini"]
+    assert list(prices(loaded.config)) == ["openai:gpt-5.2-mini"]
     assert list(loaded.config.aliases) == ["fast", "steady"]
     assert [p.name for p in providers(loaded.config, loaded.environ)] == ["stub", "openai", "ollama", "lab"]

@@ -9,9 +9,9 @@ from otari.domain.catalog import Price
 from otari.domain.money import rate
 
 
-def prices(config: Config, now_ms: int) -> dict[str, tuple[Price, ...]]:
-    """Every configured price by `provider:model`; without `effective_at` it begins at `now_ms` (epoch ms)."""
-    return {key: (_price(entry, now_ms),) for key, entry in config.pricing.items()}
+def prices(config: Config) -> dict[str, tuple[Price, ...]]:
+    """Every configured price by `provider:model`; without `effective_at` it is in force since ever (0)."""
+    return {key: (_price(entry),) for key, entry in config.pricing.items()}
 
 
 def check_rates(key: str, entry: PriceSettings, problems: Problems) -> None:
@@ -30,7 +30,7 @@ def _rates(entry: PriceSettings) -> Iterator[tuple[str, Decimal]]:
             yield name, amount
 
 
-def _price(entry: PriceSettings, now_ms: int) -> Price:
+def _price(entry: PriceSettings) -> Price:
     rates = {name.removesuffix("_price_per_million"): rate(amount) for name, amount in _rates(entry)}
-    effective_at = now_ms if entry.effective_at is None else round(entry.effective_at.timestamp() * 1000)
+    effective_at = 0 if entry.effective_at is None else round(entry.effective_at.timestamp() * 1000)
     return Price(**rates, source="config", effective_at=effective_at)

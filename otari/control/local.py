@@ -22,6 +22,7 @@ from otari.store.keys import Key, KeyBook
 from otari.store.ledger import Hold, OnCrash, Recovery, Refused
 
 SELECTOR_MAX_CHARACTERS = 512
+ATTEMPTS_MAX = 1024  # clients choose the names of models: what is remembered of them must be bounded
 _MASTER = Principal(user_id=None, key_id=None, is_master=True)
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class LocalControl:
         self._now_ms = now_ms
         self._master_digest = master_digest
         self._last_stamp_ms = last_stamp_ms
+        self._attempts: dict[ModelRef, Attempt] = {}
 
     @classmethod
     async def start(
@@ -187,6 +189,15 @@ class LocalControl:
         return key.key_name
 
     def _attempt(self, ref: ModelRef) -> Attempt:
+        """The attempt for a model: the same object every time, as long as not too many models are asked for."""
+        attempt = self._attempts.get(ref)
+        if attempt is None:
+            if len(self._attempts) >= ATTEMPTS_MAX:
+                self._attempts.clear()
+            attempt = self._attempts[ref] = self._make_attempt(ref)
+        return attempt
+
+    def _make_attempt(self, ref: ModelRef) -> Attempt:
         provider = self._catalog.providers[ref.provider]
         return Attempt(
             provider.name,

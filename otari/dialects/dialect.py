@@ -4,15 +4,13 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from otari.domain.chat import ChatRequest, Doc, Event, Reply, Usage
 from otari.domain.errors import OtariError
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The little that must be known of every request, whatever happens to the rest.
 
     `prompt_tokens` is an upper bound (bytes of text, size rules for media). `output_tokens` is the client's limit of
@@ -28,8 +26,7 @@ class Envelope:
     wants_usage: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What one frame of a stream means to the one who only watches it.
 
     `keep` is False for a frame that must not reach the client (usage that it did not ask for, anything after the end).

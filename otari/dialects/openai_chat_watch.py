@@ -24,6 +24,7 @@ _ONLY_USAGE = frozenset(
         "obfuscation",
         "provider",
         "x_groq",
+        "timings",  # of llama.cpp: how long it took, nothing of the answer
     ]
 )
 _NOTHING, _CONTENT = Seen(), Seen(content=True)

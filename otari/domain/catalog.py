@@ -6,14 +6,13 @@ of the database are laid over it by the store; the newest price that is effectiv
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRef:
+class ModelRef(NamedTuple):
     """A model of a configured provider. Written `provider:model`; the model part may itself hold `:` and `/`."""
 
     provider: str

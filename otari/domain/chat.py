@@ -5,9 +5,9 @@ arguments stay the raw JSON text that the model wrote, because a truncated or od
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Doc = dict[str, Any]  # one JSON object as it stood on a wire
 Role = Literal["system", "developer", "user", "assistant"]
@@ -188,8 +188,7 @@ class ChatRequest:
 # ---- usage ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one answer; None means "not told".
 
     `input` is everything that was read, cached parts included; `output` is everything that was written, reasoning
@@ -206,8 +205,7 @@ class Usage:
 
     def merged(self, later: "Usage") -> "Usage":
         """This usage with every number that `later` tells laid over it (some wires tell input first, output last)."""
-        told = {f.name: v for f in fields(later) if (v := getattr(later, f.name)) is not None}
-        return replace(self, **told) if told else self
+        return Usage(*[mine if told is None else told for mine, told in zip(self, later, strict=True)])
 
 
 # ---- answer and events ---------------------------------------------------------------------------------------------

@@ -101,15 +101,7 @@ def audio_tokens(decoded_bytes: int) -> int:
 
 def believable(usage: Usage) -> Usage | None:
     """`usage` if every number it tells is an integer of 0 … 10^9 tokens, else None (the provider errs)."""
-    numbers = (
-        usage.input,
-        usage.output,
-        usage.cache_read,
-        usage.cache_write,
-        usage.cache_write_1h,
-        usage.reasoning,
-    )
-    for number in numbers:
+    for number in usage:
         if number is not None and (type(number) is not int or not 0 <= number <= MAX_TOKENS):
             return None
     return usage

@@ -7,7 +7,7 @@ HTTP servers, databases or providers.
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from otari.domain.access import Credential, Principal
 from otari.domain.catalog import PATIENT, Timeouts
@@ -17,8 +17,7 @@ from otari.domain.secret import Secret
 UsageSource = Literal["provider", "partial", "estimated", "stub", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What a request wants, as far as admission must know it.
 
     `request_id` names the request everywhere (header, ledger, upstream). `selector` is what the client wrote as model.
@@ -54,8 +53,7 @@ class Attempt:
     usage_source: UsageSource = "provider"
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """Leave to go ahead: money is held, the attempts are chosen. `ticket` is the control plane's own note."""
 
     request_id: str
@@ -64,8 +62,7 @@ class Admission:
     ticket: object
 
 
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
+class FailedAttempt(NamedTuple):
     """An attempt that gave no byte of an answer, so that the next one was tried."""
 
     attempt: Attempt
@@ -74,8 +71,7 @@ class FailedAttempt:
     total_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an admitted request ended.
 
     `attempt` is the one that answered or failed last; None when none was tried. `reached` says that a provider may
@@ -124,8 +120,7 @@ class ControlPlane(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request to a provider: `body` in `dialect`, for the operation ("chat"), `stream` when frames are wanted."""
 
     request_id: str

@@ -5,13 +5,13 @@ flushed share the next. Who waits learns of its result only after COMMIT. It kno
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from otari.store.faults import of_the_store, unavailable
@@ -48,7 +48,10 @@ class Writer:
         """`probe` is a small write: after a fault of the disk it is retried until it lands."""
         self._conn = conn
         self._probe = probe
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()  # None = stop
+        self._queue: deque[Item] = deque()
+        self._sleep = threading.Lock()  # held while there is nothing to do; released to wake the thread
+        self._sleep.acquire()
+        self._nudging = False
         self._waiting: deque[Op] = deque()
         self._group: list[Item] = []  # what is being run now
         self._pause_s = RETRY_FIRST_S
@@ -82,16 +85,24 @@ class Writer:
             self._loop = loop
         future: asyncio.Future[Any] = loop.create_future()
         if self._open:
-            self._queue.put(Item(op, future, keep, on_commit))
+            self._queue.append(Item(op, future, keep, on_commit))
+            if not self._nudging:  # one nudge for all that is queued in this turn of the loop: waking is dear
+                self._nudging = True
+                loop.call_soon(self._nudge)
         else:
             future.set_exception(unavailable())
         return future
+
+    def _nudge(self) -> None:
+        self._nudging = False
+        with contextlib.suppress(RuntimeError):  # it has been woken and has not looked yet
+            self._sleep.release()
 
     def stop(self) -> None:
         """Take nothing more; the thread ends when all that was queued is done. The connection stays open."""
         if self._open:
             self._open = False
-            self._queue.put(None)
+            self._nudge()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end; False when it has not. Blocks: not for the event loop."""
@@ -119,28 +130,21 @@ class Writer:
             log.critical("%d operations could not be written before the end", len(self._waiting))
 
     def _turn(self) -> bool:
-        """Wait for operations and run one group of them. False when told to stop."""
+        """Wait for operations and run one group of them. False when told to stop and nothing is left."""
+        queue = self._queue
+        if not queue and self._open:
+            self._sleep.acquire(timeout=self._patience())
         group = self._group = []
-        go_on = True
-        try:
-            item = self._queue.get(timeout=self._patience())
-            while True:
-                if item is None:
-                    go_on = False
-                    break
-                group.append(item)
-                if len(group) >= GROUP_MAX:
-                    break
-                item = self._queue.get_nowait()
-        except Empty:
-            pass
+        while queue and len(group) < GROUP_MAX:
+            group.append(queue.popleft())
         landed = self._run_group(group) if group else False
         if self._waiting and (landed or time.monotonic() >= self._retry_at):
             self._retry()
-        return go_on
+        return bool(queue) or self._open
 
-    def _patience(self) -> float | None:
-        return max(0.0, self._retry_at - time.monotonic()) if self._waiting else None
+    def _patience(self) -> float:
+        """How long to sleep at most; -1 = until woken."""
+        return max(0.0, self._retry_at - time.monotonic()) if self._waiting else -1
 
     def _run_group(self, group: list[Item]) -> bool:
         """Run a group in one transaction, or each member alone if that fails. True when it landed whole."""
@@ -243,13 +247,8 @@ class Writer:
 
     def _refuse_rest(self) -> None:
         """After the end of the thread nothing in the queue may be waited for in vain."""
-        try:
-            while True:
-                item = self._queue.get_nowait()
-                if item is not None:
-                    self._deliver([(item, None, unavailable())])
-        except Empty:
-            pass
+        while self._queue:
+            self._deliver([(self._queue.popleft(), None, unavailable())])
 
     def _deliver(self, outcomes: list[tuple[Item, Any, BaseException | None]]) -> None:
         self._tell(_resolve_each, outcomes)

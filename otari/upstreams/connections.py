@@ -11,28 +11,15 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-_READ_BUFFER = 64 * 1024
 _KEEPALIVE_S = 30.0
 _DNS_TTL_S = 60
 # After a minute of silence a probe every half minute; after four unanswered ones the connection is given up.
 _PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
 
-def new_session() -> aiohttp.ClientSession:
-    """A session that keeps nothing between requests but connections: no cookies, no proxy or login of the machine.
-
-    It sets no limit on the number of connections, since the gateway limits its requests itself.
-    """
-    connector = _Connector(
-        limit=0, ttl_dns_cache=_DNS_TTL_S, keepalive_timeout=_KEEPALIVE_S, socket_factory=_open_socket
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=True,
-        read_bufsize=_READ_BUFFER,
-    )
+def new_connector() -> aiohttp.TCPConnector:
+    """A pool of connections without a limit, since the gateway limits its requests itself."""
+    return _Connector(limit=0, ttl_dns_cache=_DNS_TTL_S, keepalive_timeout=_KEEPALIVE_S, socket_factory=_open_socket)
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -10,7 +10,6 @@ else is a retryable error, and whether another provider is asked is the caller's
 """
 
 import asyncio
-import io
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
@@ -18,21 +17,19 @@ from types import TracebackType
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
-from yarl import URL
 
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Call, UpstreamReply
 from otari.domain.redaction import Redactor
-from otari.upstreams.destination import JSON_TYPE, REQUEST_ID, STREAM_TYPE, Destination
+from otari.upstreams.destination import JSON_TYPE, STREAM_TYPE, Destination, Target
 from otari.upstreams.status import refused, retry_after_s
+from otari.upstreams.wire import Answer, ask
 
 ERROR_BODY_LIMIT = 64 * 1024  # bytes that are read of an error body
 ERROR_WORDS_LIMIT = 8 * 1024  # bytes of it that are looked at
 ERROR_BODY_S = 10.0  # seconds that may pass while it is read
 BODY_LIMIT = 64 * 1024 * 1024  # bytes of a whole answer
 
-# aiohttp warns about larger `bytes` and would write them in one go; as a file they go out in pieces.
-_PIECEMEAL_ABOVE = 1024 * 1024
 # A body up to this size is in the hands of the kernel at once. A larger one may wait for a provider that does
 # not read, and aiohttp's read time-out begins only after the last byte was written.
 _BUFFERED_BELOW = 64 * 1024
@@ -76,7 +73,7 @@ class LiveUpstream:
         self._closed = True
         destinations, self._destinations = self._destinations, {}
         for destination in destinations.values():
-            await destination.session.close()
+            await destination.connector.close()
 
     def destination(self, attempt: Attempt) -> Destination:
         """Where `attempt` goes; made anew only when the provider's address, secret or headers have changed."""
@@ -85,7 +82,7 @@ class LiveUpstream:
             return found
         if self._closed:
             raise OtariError(Kind.UNAVAILABLE, "The gateway is shutting down", code="shutting_down")
-        made = Destination(attempt, self._agent, found.session if found else None)
+        made = Destination(attempt, self._agent, found.connector if found else None)
         self._destinations[attempt.provider] = made
         return made
 
@@ -96,19 +93,19 @@ class LiveUpstream:
                 self._redactor.learn(secret)
         return self._redactor.clean(text)
 
-    async def refusal(self, attempt: Attempt, call: Call, response: aiohttp.ClientResponse) -> OtariError:
+    async def refusal(self, attempt: Attempt, call: Call, answer: Answer) -> OtariError:
         """What an answer that is not 2xx means."""
-        body = await _beginning(response)
+        body = await _beginning(answer)
         reader = self._read_error.get(call.dialect)
         message = reader(body)[:ERROR_WORDS_LIMIT] if reader else ""
         text = body[:ERROR_WORDS_LIMIT].decode("utf-8", "replace")
-        if 300 <= response.status < 400:
-            text = f"Location: {response.headers.get('Location', '')[:ERROR_WORDS_LIMIT]}"
+        if 300 <= answer.status < 400:
+            text = f"Location: {answer.headers.get('Location', '')[:ERROR_WORDS_LIMIT]}"
         return refused(
-            response.status,
+            answer.status,
             self.clean(attempt, message),
             provider=attempt.provider,
-            retry_after=self._retry_after(response.headers),
+            retry_after=self._retry_after(answer.headers),
             text=self.clean(attempt, text),
         )
 
@@ -122,9 +119,9 @@ class LiveUpstream:
 class _Exchange:
     """One request and its answer: the context manager and the reply in one, since it is made for every call."""
 
-    __slots__ = ("_attempt", "_call", "_live", "_response", "content_type", "headers", "status")
+    __slots__ = ("_answer", "_attempt", "_call", "_live", "content_type", "headers", "status")
 
-    _response: aiohttp.ClientResponse
+    _answer: Answer
     content_type: str
     headers: Mapping[str, str]
     status: int
@@ -136,17 +133,17 @@ class _Exchange:
 
     async def __aenter__(self) -> "_Exchange":
         destination = self._live.destination(self._attempt)
-        url = destination.url(self._attempt, self._call.operation)
+        target = destination.target(self._call.operation)
         try:
-            response = await self._post(destination, url)
-        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            answer = await self._post(destination, target)
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as problem:
             raise self._unanswered(problem) from None
         try:
-            if not 200 <= response.status < 300:
-                raise await self._live.refusal(self._attempt, self._call, response)
-            self._accept(response)
+            if not 200 <= answer.status < 300:
+                raise await self._live.refusal(self._attempt, self._call, answer)
+            self._accept(answer)
         except BaseException:
-            _drop(response)
+            answer.drop()
             raise
         return self
 
@@ -156,11 +153,11 @@ class _Exchange:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _drop(self._response)
+        self._answer.drop()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, cut anywhere, never empty. Raises OtariError(UPSTREAM | UPSTREAM_TIMEOUT)."""
-        readany = self._response.content.readany
+        readany = self._answer.content.readany
         try:
             while chunk := await readany():
                 yield chunk
@@ -169,7 +166,10 @@ class _Exchange:
 
     async def read(self) -> bytes:
         """The whole body. Raises like `chunks`, and OtariError(UPSTREAM) when it is larger than 64 MiB."""
-        readany = self._response.content.readany
+        content = self._answer.content
+        if content.is_eof() and content.exception() is None and content.total_bytes <= BODY_LIMIT:
+            return content.read_nowait()  # all here already, as short answers mostly are
+        readany = content.readany
         parts, size = [], 0
         try:
             while chunk := await readany():
@@ -182,27 +182,22 @@ class _Exchange:
             raise self._broken(problem) from None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _post(self, destination: Destination, url: URL) -> aiohttp.ClientResponse:
-        body = self._call.body
-        headers = destination.stream_headers if self._call.stream else destination.headers
-        request = destination.session.post(
-            url,
-            data=body if len(body) <= _PIECEMEAL_ABOVE else io.BytesIO(body),
-            headers={**headers, REQUEST_ID: self._call.request_id},
-            allow_redirects=False,
-            timeout=destination.timeout,
-        )
-        if len(body) <= _BUFFERED_BELOW:
-            return await request
+    async def _post(self, destination: Destination, target: Target) -> Answer:
+        call = self._call
+        prefix = target.stream_head if call.stream else target.head
+        head = prefix + f"{call.request_id}\r\nContent-Length: {len(call.body)}\r\n\r\n".encode("ascii")
+        asking = ask(destination.connector, target.address, head, call.body, destination.times)
+        if len(call.body) <= _BUFFERED_BELOW:
+            return await asking
         async with asyncio.timeout(destination.send_s):
-            return await request
+            return await asking
 
-    def _accept(self, response: aiohttp.ClientResponse) -> None:
+    def _accept(self, answer: Answer) -> None:
         """Take a 2xx answer. Raises OtariError(UPSTREAM) for what no API sends, such as a web page."""
-        self._response = response
-        self.status = response.status
-        self.headers = response.headers
-        raw = response.headers.get("Content-Type", "")
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
+        raw = answer.headers.get("Content-Type", "")
         kind = raw if raw in (JSON_TYPE, STREAM_TYPE) else raw.partition(";")[0].strip().lower()
         self.content_type = kind
         if kind == JSON_TYPE or (kind == STREAM_TYPE and self._call.stream):
@@ -256,7 +251,7 @@ _UNANSWERED: tuple[tuple[type[Exception], str, str], ...] = (
     (aiohttp.ClientConnectorDNSError, "could not be reached: its host name was not found", "upstream_unreachable"),
     (aiohttp.ClientConnectorError, "could not be reached", "upstream_unreachable"),
     (ValueError, "could not be asked: its address or headers are wrong", "upstream_unreachable"),
-    (aiohttp.ClientResponseError, "did not answer in HTTP", "upstream_format"),
+    (HttpProcessingError, "did not answer in HTTP", "upstream_format"),
     (Exception, "closed the connection without an answer", "upstream_disconnected"),
 )
 
@@ -265,20 +260,11 @@ def _told(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}"
 
 
-def _drop(response: aiohttp.ClientResponse) -> None:
-    """Let go of an answer at once. A connection whose answer has not ended is cut, so that the provider stops."""
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        # Not `close`: that would first send what is left of the request and wait for the TLS farewell.
-        connection.protocol.abort()
-    response.close()
-
-
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(answer: Answer) -> bytes:
     """At most 64 KiB of an error body. Whatever cuts it short, what has come by then is given."""
     body = b""
     with suppress(aiohttp.ClientError, HttpProcessingError, OSError):
         async with asyncio.timeout(ERROR_BODY_S):
-            while len(body) < ERROR_BODY_LIMIT and (chunk := await response.content.readany()):
+            while len(body) < ERROR_BODY_LIMIT and (chunk := await answer.content.readany()):
                 body += chunk
     return body[:ERROR_BODY_LIMIT]

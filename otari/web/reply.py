@@ -18,6 +18,7 @@ from otari.dialects.dialect import Dialect
 from otari.domain.chat import Doc
 from otari.domain.errors import Kind, OtariError
 from otari.web.watch import StreamWatch
+from otari.web.whole import MAX_BYTES, WholeAnswer
 
 log = logging.getLogger("otari.web")
 
@@ -37,6 +38,12 @@ _STREAM = {
 }
 
 
+_JSON_HEAD = (
+    "".join(f"{name}: {value}\r\n" for name, value in {**_PRIVATE, "Content-Type": _JSON}.items())
+    + "Otari-Request-ID: %b\r\nX-Otari-Request-ID: %b\r\nX-Request-ID: %b\r\n"
+).encode()
+
+
 class Shape(enum.Enum):
     """How a route tells an error."""
 
@@ -45,15 +52,18 @@ class Shape(enum.Enum):
 
 
 def headers(request_id: str, *, private: bool = True, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The headers of every answer. `private` forbids caches to keep it; health answers are not private."""
+    """The headers of every answer. `private` forbids caches to keep it; health answers are not private.
+
+    The request id stands under three names: ours, the one of older clients, and the one that vendors' SDKs read.
+    """
     out = dict(_PRIVATE if private else _SECURITY)
-    out["Otari-Request-ID"] = out["X-Otari-Request-ID"] = request_id
+    out["Otari-Request-ID"] = out["X-Otari-Request-ID"] = out["X-Request-ID"] = request_id
     if extra:
         out.update(extra)
     return out
 
 
-def as_json(doc: Any, request_id: str, *, status: int = 200, private: bool = True) -> web.Response:
+def as_json(doc: Any, request_id: str, *, status: int = 200, private: bool = True) -> web.StreamResponse:
     """`doc` as a JSON answer."""
     return json_bytes(orjson.dumps(doc), request_id, status=status, private=private)
 
@@ -65,8 +75,10 @@ def json_bytes(
     status: int = 200,
     private: bool = True,
     extra: Mapping[str, str] | None = None,
-) -> web.Response:
+) -> web.StreamResponse:
     """A JSON answer whose bytes are there already."""
+    if private and not extra and len(body) <= MAX_BYTES:
+        return WholeAnswer(status, _JSON_HEAD % ((request_id.encode(),) * 3), body)
     out = headers(request_id, private=private, extra=extra)
     out["Content-Type"] = _JSON
     return web.Response(status=status, body=body, headers=out)
@@ -93,7 +105,7 @@ _ANTHROPIC_TYPES = {
 }
 
 
-def as_error(shape: Shape, error: OtariError, request_id: str) -> web.Response:
+def as_error(shape: Shape, error: OtariError, request_id: str) -> web.StreamResponse:
     """An error as an HTTP answer, with `Retry-After` in whole seconds where one is known."""
     extra = dict(error.headers)
     if error.retry_after is not None:
@@ -133,6 +145,8 @@ async def as_stream(
                 await watch.write(dialect.stream_error(error))
                 _cut(request)
                 return response
+            except ConnectionError:
+                raise  # the client has gone: nobody is left to be told anything
             except Exception:
                 log.exception("unexpected failure in a stream, request %s", request_id)
                 await watch.write(dialect.stream_error(unexpected(request_id)))

@@ -7,6 +7,7 @@ that are cancelled when their client leaves, and answers to broken HTTP that rep
 import asyncio
 import logging
 
+import orjson
 from aiohttp import web, web_protocol
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -33,11 +34,12 @@ _FULL_BODY = b'{"detail":"Too many connections","error":{"message":"Too many con
 def make_runner(app: web.Application, shutdown_timeout_s: float) -> web.AppRunner:
     """A runner for `app`; after `setup()` call `limit_connections`. Replaces aiohttp's answer to broken HTTP."""
     web_protocol.RequestHandler.handle_error = _handle_error  # type: ignore[method-assign]
+    web_protocol.RequestHandler.log_exception = _log_exception  # type: ignore[method-assign]
     return web.AppRunner(
         app,
         keepalive_timeout=KEEPALIVE_S,
         handler_cancellation=True,
-        shutdown_timeout=shutdown_timeout_s,
+        shutdown_timeout=max(shutdown_timeout_s, 0.01),  # aiohttp takes 0 for "no limit"
         access_log=None,
         max_line_size=HEADER_BYTES,
         max_field_size=HEADER_BYTES,
@@ -71,12 +73,23 @@ def _handle_error(
     """
     if request.writer.output_size > 0:
         raise ConnectionError("the answer has begun; only a cut connection can tell the failure now")
+    request_id = new_request_id()
     if isinstance(exc, HttpProcessingError) or status < 500:
         error = OtariError(Kind.INVALID, "The request is not valid HTTP")
     else:
-        request_id = new_request_id()
         log.error("failure outside a handler: %s, request %s", type(exc).__name__, request_id)
         error = reply.unexpected(request_id)
-    response = reply.as_error(Shape.OPENAI, error, new_request_id())
+    body = reply.error_doc(Shape.OPENAI, error)
+    response = web.json_response(body, status=error.status, headers=reply.headers(request_id), dumps=_dumps)
     response.force_close()
     return response
+
+
+def _log_exception(self: web_protocol.RequestHandler, message: str, *args: object, **facts: object) -> None:
+    """What aiohttp would log with a traceback (broken bodies and the like): one line, without the bytes in question."""
+    problem = facts.get("exc_info")
+    log.warning("aiohttp: %s (%s)", message.partition("%")[0].strip(), type(problem).__name__)
+
+
+def _dumps(doc: object) -> str:
+    return orjson.dumps(doc).decode()

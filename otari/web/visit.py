@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -34,8 +36,7 @@ class House:
 HOUSE = web.AppKey("house", House)
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """One request on its way through a handler. `principal` is None on open routes."""
 
     request: web.Request
@@ -51,8 +52,22 @@ class Visit:
 
 
 def new_request_id() -> str:
-    """`req_` and 32 random hexadecimal digits: names the request in headers, ledger and log."""
-    return "req_" + os.urandom(16).hex()
+    """Names a request in headers, ledger and log: `req_`, the time in 12 hexadecimal digits, 20 random ones.
+
+    The time comes first so that new rows stand together in the ledger's index.
+    """
+    return f"req_{time.time_ns() // 1_000_000:012x}{next(_random_digits)}"
+
+
+def _digits() -> Iterator[str]:
+    """Random digits, drawn from the system many at a time: one system call per request would be felt."""
+    while True:
+        drawn = os.urandom(10 * 256).hex()
+        for start in range(0, len(drawn), 20):
+            yield drawn[start : start + 20]
+
+
+_random_digits = _digits()
 
 
 async def read_json(visit: Visit) -> bytes:

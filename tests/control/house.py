@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,12 +43,12 @@ def catalog() -> Catalog:
 def ask(number: int | str, selector: str = "cloud:small", **facts: Any) -> Ask:
     """A request."""
     plain = Ask(f"req-{number}", "/v1/chat/completions", selector, None, PROMPT, OUTPUT, 1, False)
-    return replace(plain, **facts)
+    return plain._replace(**facts)
 
 
 def good(admission: Admission, usage: Usage = USED, **facts: Any) -> Outcome:
     """The first attempt answered."""
-    return replace(Outcome(admission.attempts[0], True, 200, usage, "provider", total_s=0.5), **facts)
+    return Outcome(admission.attempts[0], True, 200, usage, "provider", total_s=0.5)._replace(**facts)
 
 
 class House:

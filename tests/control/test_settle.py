@@ -1,7 +1,6 @@
 """Settlement: what is charged, exactly once, whatever happens to the caller, the disk or the process."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def failure(admission: Admission, usage: Usage | None = None, source: str = "non
 def test_the_truth_is_charged(tmp_path: Path) -> None:
     async def scene(house: House) -> None:
         admission = await house.admit(await house.user())
-        outcome = good(admission, replace(Usage(80, 20), cache_read=30), first_byte_s=0.25, flags=("a", "b", "a"))
+        outcome = good(admission, Usage(80, 20, cache_read=30), first_byte_s=0.25, flags=("a", "b", "a"))
         await house.control.settle(admission, outcome)
         (row,) = await house.rows()
         cost = 50 * 1_000 + 30 * 100 + 20 * 2_000

@@ -77,13 +77,19 @@ class Load:
                 self.seen.cut.add(_id(answer))
                 answer.close()
             else:
-                self._judge(await answer.read(), answer, stream=stream)
+                await self._read(answer, stream=stream)
         self.seen.in_flight -= 1  # not when the connection broke: that request was in flight at the end
 
-    def _judge(self, body: bytes, answer: aiohttp.ClientResponse, *, stream: bool) -> None:
-        if body.endswith(_DONE) if stream else "choices" in orjson.loads(body):
+    async def _read(self, answer: aiohttp.ClientResponse, *, stream: bool) -> None:
+        """Read to the end. A stream is whole for its client at `[DONE]`, whatever the connection does after it."""
+        body = b""
+        async for data in answer.content.iter_any():
+            body += data
+            if stream and body.endswith(_DONE):
+                self.seen.whole.add(_id(answer))
+        if not stream and "choices" in orjson.loads(body):
             self.seen.whole.add(_id(answer))
-        else:
+        if _id(answer) not in self.seen.whole:
             self.seen.wrong.append(f"200 without an end: ...{body[-200:]!r}")
 
 

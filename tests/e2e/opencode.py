@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -21,7 +22,29 @@ _SWITCHES = (
     "OPENCODE_DISABLE_EXTERNAL_SKILLS",
     "OPENCODE_PURE",
 )
-_PROVIDER = "otari"
+
+Settings = dict[str, Any]
+
+
+def settings(url: str, key: str, model: str) -> Settings:
+    """Settings that know one provider, the gateway at `url`, and one model of it; every tool call is allowed."""
+    return {
+        "$schema": "https://opencode.ai/config.json",
+        "autoupdate": False,
+        "share": "disabled",
+        "permission": "allow",
+        "enabled_providers": ["otari"],
+        "model": f"otari/{model}",
+        "small_model": f"otari/{model}",
+        "provider": {
+            "otari": {
+                "npm": "@ai-sdk/openai-compatible",
+                "name": "Otari",
+                "options": {"baseURL": f"{url}/v1", "apiKey": key},
+                "models": {model: {"name": "scripted"}},
+            }
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +57,25 @@ class Run:
 
 
 class Opencode:
-    """opencode with a home folder of its own that knows one provider: the gateway at `url`."""
+    """opencode with a home folder, a work folder and settings of its own. `env` is added to its bare environment."""
 
-    def __init__(self, executable: Path, folder: Path, *, url: str, key: str, model: str) -> None:
+    def __init__(self, executable: Path, folder: Path, settings: Settings, **env: str) -> None:
         self.work = folder / "work"
         self._executable = executable
         self._folder = folder
         self._home = folder / "home"
-        self._model = f"{_PROVIDER}/{model}"
-        settings = self._home / ".config" / "opencode"
+        self._env = env
+        place = self._home / ".config" / "opencode"
         # An empty node_modules and a lock file that names it keep opencode from fetching its plug-in package.
-        (settings / "node_modules").mkdir(parents=True)
+        (place / "node_modules").mkdir(parents=True)
         self.work.mkdir()
-        _write(settings / "opencode.json", self._settings(url, key, model))
-        _write(settings / "package-lock.json", _LOCK)
-
-    def _settings(self, url: str, key: str, model: str) -> dict[str, object]:
-        return {
-            "$schema": "https://opencode.ai/config.json",
-            "autoupdate": False,
-            "share": "disabled",
-            "permission": "allow",
-            "enabled_providers": [_PROVIDER],
-            "small_model": self._model,
-            "provider": {
-                _PROVIDER: {
-                    "npm": "@ai-sdk/openai-compatible",
-                    "name": "Otari",
-                    "options": {"baseURL": f"{url}/v1", "apiKey": key},
-                    "models": {model: {"name": "scripted"}},
-                }
-            },
-        }
+        _write(place / "opencode.json", settings)
+        _write(place / "package-lock.json", _LOCK)
 
     def run(self, prompt: str) -> Run:
         """`opencode run` with a title of its own, so that it asks no model for one. Fails after two minutes."""
-        command: list[str | Path] = [self._executable, "run", "--title", "a test", "-m", self._model, prompt]
-        env = bare_env(self._home, **dict.fromkeys(_SWITCHES, "1"))
+        command: list[str | Path] = [self._executable, "run", "--title", "a test", prompt]
+        env = bare_env(self._home, **dict.fromkeys(_SWITCHES, "1"), **self._env)
         with Process("opencode", command, self._folder, env, cwd=self.work) as process:
             code = process.wait(RUN_S)
             return Run(code, process.out.read_text(), process.err.read_text())
@@ -84,5 +89,5 @@ _LOCK = {
 }
 
 
-def _write(path: Path, doc: dict[str, object]) -> None:
+def _write(path: Path, doc: Settings) -> None:
     path.write_bytes(orjson.dumps(doc, option=orjson.OPT_INDENT_2))

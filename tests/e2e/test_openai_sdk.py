@@ -232,11 +232,19 @@ def test_no_credential_is_an_authentication_error(client: OpenAI) -> None:
 
 
 def assert_told(error: openai.APIStatusError, status: int, words: str) -> None:
-    """The SDK found the message and the request's id."""
+    """The SDK found the status and the message, and the answer names the request."""
     assert error.status_code == status
     assert words in error.message
-    assert error.request_id is not None
-    assert error.request_id == error.response.headers["otari-request-id"]
+    assert error.response.headers["otari-request-id"].startswith("req_")
+
+
+def test_the_sdk_knows_the_request_id(client: OpenAI) -> None:
+    """It looks for `x-request-id`, in good answers and in bad ones."""
+    answer = client.chat.completions.create(model=MODEL, messages=ask("hello"))
+    assert answer._request_id is not None
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("stub:nobody")
+    assert caught.value.request_id == caught.value.response.headers["otari-request-id"]
 
 
 def test_a_wrong_key_is_an_authentication_error(gateway: Gateway) -> None:

@@ -3,18 +3,23 @@
 opencode hides a broken stream by asking again, so that a right file alone proves little. The number of requests does.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.e2e import npm
 from tests.e2e.gateway import Gateway, stub
 from tests.e2e.ledger import Row
-from tests.e2e.opencode import Opencode
+from tests.e2e.opencode import Opencode, settings
 
 CONTENT = 'Hello from a scripted model.\nÄpfel, 日本語, "quotes" and a tab:\t.\n'
 LAST_WORDS = "The note is written."
+
+_PAGE = Path(__file__).parents[2] / "docs" / "use-with-opencode.md"
+_JSON = re.compile(r"```json\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ def test_opencode_works_with_the_stub_provider(pyz: Path, executable: Path, tmp_
     note = tmp_path / "opencode" / "work" / "note.txt"
     config = {"providers": stub(writing_script(note), tmp_path)}
     with Gateway(pyz, tmp_path / "gateway", config) as gateway:
-        client = Opencode(executable, tmp_path / "opencode", url=gateway.url, key=gateway.key, model="stub:agent")
+        client = Opencode(executable, tmp_path / "opencode", settings(gateway.url, gateway.key, "stub:agent"))
         assert_note_written(client, note)
         rows = gateway.wait_quiet().usage()
         assert gateway.stop() == 0
@@ -73,7 +78,7 @@ def test_opencode_works_with_a_provider_over_http(pyz: Path, executable: Path, t
             "require_pricing": True,
         }
         with Gateway(pyz, tmp_path / "front", front_config, name="front") as front:
-            client = Opencode(executable, tmp_path / "opencode", url=front.url, key=front.key, model="far:stub:agent")
+            client = Opencode(executable, tmp_path / "opencode", settings(front.url, front.key, "far:stub:agent"))
             assert_note_written(client, note)
             sent, received = front.wait_quiet().usage(), back.wait_quiet().usage()
             assert front.stop() == 0
@@ -85,3 +90,16 @@ def test_opencode_works_with_a_provider_over_http(pyz: Path, executable: Path, t
         assert (here["input_tokens"], here["output_tokens"]) == (there["input_tokens"], there["output_tokens"])
         assert here["cost_nano"] == 1500 * here["input_tokens"] + 6000 * here["output_tokens"]
     front.ledger.assert_balanced()
+
+
+def test_the_documented_settings_work_as_they_stand(pyz: Path, executable: Path, tmp_path: Path) -> None:
+    """The block that people paste, with nothing changed but the port, against a stub with the shipped script."""
+    (block,) = _JSON.findall(_PAGE.read_text())
+    with Gateway(pyz, tmp_path / "gateway", {"providers": {"stub": {"type": "stub"}}}) as gateway:
+        pasted = orjson.loads(block.replace("127.0.0.1:8000", f"127.0.0.1:{gateway.port}"))
+        client = Opencode(executable, tmp_path / "opencode", pasted, OTARI_API_KEY=gateway.key)
+        run = client.run("Hello from the page")
+        assert run.code == 0, f"{run.out}\n{run.err}"
+        assert "Hello from the page" in run.out
+        (row,) = gateway.wait_quiet().usage()
+    assert (row["selector"], row["state"], row["status"]) == ("stub:echo", "settled", "success")

@@ -114,8 +114,9 @@ def test_a_second_sigterm_stops_at_once(gateway: Gateway) -> None:
     assert_ended_in_order(gateway)
 
 
-def test_a_stream_that_outlives_the_drain_is_cut_and_charged(pyz: Path, tmp_path: Path) -> None:
-    config = {"providers": stub(SCRIPT, tmp_path), "pricing": PRICING, "shutdown_timeout_s": 0.5}
+@pytest.mark.parametrize("limit_s", [0.5, 0])
+def test_a_stream_that_outlives_the_drain_is_cut_and_charged(pyz: Path, tmp_path: Path, limit_s: float) -> None:
+    config = {"providers": stub(SCRIPT, tmp_path), "pricing": PRICING, "shutdown_timeout_s": limit_s}
     with Gateway(pyz, tmp_path / "gateway", config) as gateway:
         with streaming(gateway, "stub:endless") as stream:
             assert gateway.stop(AT_ONCE_S) in (0, 1)

@@ -1,7 +1,6 @@
 """What the refusals of a provider become, and answers that are none."""
 
 import asyncio
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -83,7 +82,7 @@ def test_a_stream_may_be_answered_with_a_document_but_a_document_not_with_a_stre
         async with world.live.send(world.attempt, call("ignores_stream", stream=True)) as reply:
             assert reply.content_type == "application/json"
             assert orjson.loads(await reply.read())["object"] == "chat.completion"
-        confused = replace(call("ok", stream=True), stream=False)
+        confused = call("ok", stream=True)._replace(stream=False)
         with pytest.raises(OtariError) as raised:
             async with world.live.send(world.attempt, confused):
                 pass

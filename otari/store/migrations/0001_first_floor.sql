@@ -121,5 +121,4 @@ CREATE TABLE usage (
 ) STRICT;
 
 CREATE INDEX usage_user ON usage (user_id, created_at_ms);
-CREATE INDEX usage_created ON usage (created_at_ms);
 CREATE INDEX usage_open ON usage (state) WHERE state = 'open';

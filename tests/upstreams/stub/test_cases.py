@@ -1,6 +1,5 @@
 """Golden cases: a script and a request in, canonical events out."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def short(beat: Beat) -> str:
         case PartEnded(index):
             return f"{index} end"
         case UsageSeen(usage):
-            return " ".join(["usage", *(f"{k}={v}" for k, v in asdict(usage).items() if v is not None)])
+            return " ".join(["usage", *(f"{k}={v}" for k, v in usage._asdict().items() if v is not None)])
         case Finished(finish):
             return f"finish {finish.value}"
         case Pause(seconds):
