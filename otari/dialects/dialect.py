@@ -92,8 +92,8 @@ class Dialect(Protocol):
         """All text that a whole answer holds (also thinking and tool arguments): what a local count counts."""
         ...
 
-    def notable(self, block: bytes) -> bool:
-        """Whether a block of whole frames may hold anything that `see` must look at. Cheap, and mostly False."""
+    def notable(self, block: bytes) -> int:
+        """Where in a block of whole frames the first thing may stand that `see` must look at; -1, mostly: nowhere."""
         ...
 
     def see(self, frame: bytes, *, wants_usage: bool) -> Seen:

@@ -64,7 +64,7 @@ class OpenAIChat:
     def text_in(self, doc: Doc) -> str:
         return reply_codec.text_in(doc)
 
-    def notable(self, block: bytes) -> bool:
+    def notable(self, block: bytes) -> int:
         return watch.notable(block)
 
     def see(self, frame: bytes, *, wants_usage: bool) -> Seen:

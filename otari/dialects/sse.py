@@ -94,6 +94,22 @@ def split(block: bytes) -> list[bytes]:
     return frames
 
 
+def first(block: bytes, start: int = 0) -> bytes:
+    """The frame that begins at `start` of a block, whole or not."""
+    found = _FRAME.match(block, start)
+    return found[0] if found else block[start:]
+
+
+def start_of(block: bytes, at: int) -> int:
+    """Where the frame begins that holds the byte `at` of a block of frames."""
+    start = 0
+    for blank in (b"\n\n", b"\n\r\n", b"\r\r"):
+        found = block.rfind(blank, 0, at)
+        if found >= 0:
+            start = max(start, found + len(blank))
+    return start
+
+
 def data(frame: bytes) -> bytes:
     """The data of a frame, its lines joined with LF; b"" when it has none (a comment, an empty frame)."""
     if frame.startswith(b"data: ") and frame.find(b"\n") == len(frame) - 2 and b"\r" not in frame:

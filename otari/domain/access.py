@@ -4,6 +4,7 @@ import enum
 import hashlib
 import secrets
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from otari.domain.secret import Secret
 
@@ -27,8 +28,7 @@ class Credential:
     token: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """Who a credential stands for. `user_id` is None for the master key, which must name a user per request."""
 
     user_id: str | None

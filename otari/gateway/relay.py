@@ -57,9 +57,13 @@ class SameDialectRelay:
         if not block or self.terminal or self.failure is not None:
             return b""
         self.meter.saw(block)
-        if self._begun and not self._dialect.notable(block):
-            return block
-        return self._look(block)
+        at = self._dialect.notable(block)
+        if at >= 0:
+            start = sse.start_of(block, at)
+            block = block[:start] + self._look(block[start:])
+        if not self._begun:
+            self._begun = _has_data(block)
+        return block
 
     def end(self) -> bytes:
         """The upstream closed cleanly: the last frame if it only lacks its blank line.
@@ -88,8 +92,6 @@ class SameDialectRelay:
                 self.finished = True
             if seen.keep:
                 kept.append(frame)
-            if not self._begun and sse.data(frame):
-                self._begun = True
             if seen.terminal:
                 self.terminal = True
                 break  # nothing may follow the end
@@ -99,6 +101,17 @@ class SameDialectRelay:
         told = self._clean(words)[:400]
         message = f"{BROKE_OFF}: {told}" if told else BROKE_OFF
         return OtariError(Kind.UPSTREAM, message, retryable=True, detail=f"error event in the stream: {told}")
+
+
+def _has_data(block: bytes) -> bool:
+    """Whether a block holds more than comments."""
+    start = 0
+    while start < len(block):
+        frame = sse.first(block, start)
+        if sse.data(frame):
+            return True
+        start += len(frame)
+    return False
 
 
 def _whole(payload: bytes) -> bool:

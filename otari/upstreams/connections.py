@@ -1,15 +1,15 @@
-"""Connections to providers: how they are opened, kept, looked at before they are used again, and closed."""
+"""Connections to one provider: how they are opened, kept, looked at before they are used again, and closed."""
 
+import asyncio
+import math
 import select
 import socket
-from typing import Any
-from weakref import WeakSet
+from typing import Any, NamedTuple
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest
+from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
+from yarl import URL
 
 _KEEPALIVE_S = 30.0
 _DNS_TTL_S = 60
@@ -17,46 +17,98 @@ _DNS_TTL_S = 60
 _PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 4))
 
 
-def new_connector() -> aiohttp.TCPConnector:
-    """A pool of connections without a limit, since the gateway limits its requests itself."""
-    return _Connector(limit=0, ttl_dns_cache=_DNS_TTL_S, keepalive_timeout=_KEEPALIVE_S, socket_factory=_open_socket)
+class Address(NamedTuple):
+    """Where to connect. `request` is what aiohttp wants to be asked with, `key` tells addresses apart."""
+
+    request: ClientRequest
+    key: ConnectionKey
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Connections that are looked at before they are used again.
+def address_of(url: URL) -> Address:
+    """The address of `url`; credentials in it are not for the connection."""
+    request = ClientRequest("POST", url.with_user(None), loop=asyncio.get_running_loop())
+    return Address(request, request.connection_key)
 
-    A provider may have closed an idle connection while this process was busy: the event loop has not told
-    aiohttp yet, and a request sent on it would fail. Such a connection is dropped and the next one taken, which
-    is safe, for nothing was sent on it.
+
+class _Idle(NamedTuple):
+    connection: Connection
+    since: float  # the loop's time
+
+
+class Connections:
+    """A pool without a limit, since the gateway limits its requests itself.
+
+    aiohttp opens and closes the connections; which idle one serves next is decided here, because here they are looked
+    at first. A provider may have closed an idle connection while this process was busy: the event loop has not told
+    anybody yet, and a request sent on it would fail. Such a connection is dropped and the next one taken, which is
+    safe, for nothing was sent on it.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._used: WeakSet[ResponseHandler] = WeakSet()
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_TTL_S, socket_factory=_open_socket)
+        self._idle: dict[ConnectionKey, list[_Idle]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
 
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (aiohttp's own signature)
-    ) -> Connection:
-        """A new connection, or an idle one on which the provider has sent nothing since its last answer."""
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            assert protocol is not None
-            if protocol not in self._used:
-                self._used.add(protocol)
-                return connection
-            if not _has_news(connection):
+    async def take(self, address: Address, times: aiohttp.ClientTimeout) -> Connection:
+        """An idle connection on which nothing has come since its last answer, or a new one.
+
+        Raises aiohttp's ClientConnectionError family.
+        """
+        oldest = self._loop.time() - _KEEPALIVE_S
+        idle = self._idle.get(address.key)
+        while idle:
+            connection, since = idle.pop()  # the one used last: the others may then grow old and go
+            if since >= oldest and not _has_news(connection):
                 return connection
             connection.close()
+        try:
+            return await self._connector.connect(address.request, [], times)
+        except TimeoutError as slow:
+            raise aiohttp.ConnectionTimeoutError("no connection in time") from slow
+
+    def give(self, address: Address, connection: Connection) -> None:
+        """Take back a connection to `address` whose answer has ended."""
+        protocol = connection.protocol
+        if protocol is None or protocol.should_close or self._connector.closed:
+            connection.close()
+            return
+        self._idle.setdefault(address.key, []).append(_Idle(connection, self._loop.time()))
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(_KEEPALIVE_S, self._close_old)
+
+    async def close(self) -> None:
+        """Close all connections, those in use too."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._keep_since(math.inf)
+        await self._connector.close()
+
+    def _close_old(self) -> None:
+        self._keep_since(self._loop.time() - _KEEPALIVE_S)
+        self._sweep = self._loop.call_later(_KEEPALIVE_S, self._close_old) if self._idle else None
+
+    def _keep_since(self, oldest: float) -> None:
+        for key, idle in list(self._idle.items()):
+            for connection, since in idle:
+                if since <= oldest:
+                    connection.close()
+            idle[:] = [each for each in idle if each.since > oldest]
+            if not idle:
+                del self._idle[key]
+
+
+def cut(connection: Connection) -> None:
+    """Close at once: not what is left of the request is sent first, and no TLS farewell is waited for."""
+    if connection.protocol is not None:
+        connection.protocol.abort()
+    connection.close()
 
 
 def _has_news(connection: Connection) -> bool:
     """Whether there is anything to read on an idle connection: its end, or bytes that nobody asked for."""
     transport = connection.transport
-    if transport is None:
+    if transport is None or transport.is_closing():
         return True
     poll = select.poll()
     poll.register(transport.get_extra_info("socket"), select.POLLIN)

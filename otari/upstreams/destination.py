@@ -3,17 +3,15 @@
 All that is the same in every request is made once; a call adds its id and the length of its body.
 """
 
-import asyncio
 import re
 from typing import NamedTuple
 
 import aiohttp
-from aiohttp.client_reqrep import ClientRequest
 from yarl import URL
 
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt
-from otari.upstreams.connections import new_connector
+from otari.upstreams.connections import Address, Connections, address_of
 
 JSON_TYPE = "application/json"
 STREAM_TYPE = "text/event-stream"
@@ -28,7 +26,7 @@ _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 class Target(NamedTuple):
     """One operation of a provider: where to connect, and the request's head up to the id and the length."""
 
-    address: ClientRequest
+    address: Address
     head: bytes
     stream_head: bytes
 
@@ -36,9 +34,9 @@ class Target(NamedTuple):
 class Destination:
     """One provider as its configuration describes it. Raises OtariError(UPSTREAM) when that can not be right."""
 
-    __slots__ = ("_agent", "_attempt", "_key", "_targets", "connector", "send_s", "times")
+    __slots__ = ("_agent", "_attempt", "_key", "_targets", "connections", "send_s", "times")
 
-    def __init__(self, attempt: Attempt, agent: str, connector: aiohttp.BaseConnector | None) -> None:
+    def __init__(self, attempt: Attempt, agent: str, connections: Connections | None) -> None:
         self._key = _key(attempt)
         self._attempt = attempt
         self._agent = agent
@@ -49,7 +47,7 @@ class Destination:
             total=None, connect=times.connect_s, sock_connect=times.connect_s, sock_read=times.silence_s
         )
         self.send_s = times.connect_s + 2 * times.silence_s  # for a large body and the wait for its answer
-        self.connector = connector or new_connector()
+        self.connections = connections or Connections()
 
     def serves(self, attempt: Attempt) -> bool:
         """Whether this was made from the same configuration as `attempt` (its model does not matter)."""
@@ -66,7 +64,7 @@ class Destination:
         attempt = self._attempt
         url = _url(attempt, operation)
         return Target(
-            ClientRequest("POST", url.with_user(None), loop=asyncio.get_running_loop()),
+            address_of(url),
             _head(url, _headers(attempt, self._agent, JSON_TYPE, url)),
             _head(url, _headers(attempt, self._agent, STREAM_TYPE, url)),
         )

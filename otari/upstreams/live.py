@@ -73,7 +73,7 @@ class LiveUpstream:
         self._closed = True
         destinations, self._destinations = self._destinations, {}
         for destination in destinations.values():
-            await destination.connector.close()
+            await destination.connections.close()
 
     def destination(self, attempt: Attempt) -> Destination:
         """Where `attempt` goes; made anew only when the provider's address, secret or headers have changed."""
@@ -82,7 +82,7 @@ class LiveUpstream:
             return found
         if self._closed:
             raise OtariError(Kind.UNAVAILABLE, "The gateway is shutting down", code="shutting_down")
-        made = Destination(attempt, self._agent, found.connector if found else None)
+        made = Destination(attempt, self._agent, found.connections if found else None)
         self._destinations[attempt.provider] = made
         return made
 
@@ -186,7 +186,7 @@ class _Exchange:
         call = self._call
         prefix = target.stream_head if call.stream else target.head
         head = prefix + f"{call.request_id}\r\nContent-Length: {len(call.body)}\r\n\r\n".encode("ascii")
-        asking = ask(destination.connector, target.address, head, call.body, destination.times)
+        asking = ask(destination.connections, target.address, head, call.body, destination.times)
         if len(call.body) <= _BUFFERED_BELOW:
             return await asking
         async with asyncio.timeout(destination.send_s):

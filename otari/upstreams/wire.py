@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import BaseConnector, Connection
+from aiohttp.connector import Connection
 from aiohttp.streams import StreamReader
+
+from otari.upstreams.connections import Address, Connections, cut
 
 _READ_BUFFER = 64 * 1024
 _SWITCHING_PROTOCOLS = 101
@@ -21,9 +22,19 @@ _SWITCHING_PROTOCOLS = 101
 class Answer:
     """An answer whose head has come. `content` is its body; `drop` when there is no more interest in it."""
 
-    __slots__ = ("_connection", "content", "headers", "status")
+    __slots__ = ("_address", "_connection", "_connections", "content", "headers", "status")
 
-    def __init__(self, connection: Connection, status: int, headers: Mapping[str, str], content: StreamReader) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        address: Address,
+        connection: Connection,
+        status: int,
+        headers: Mapping[str, str],
+        content: StreamReader,
+    ) -> None:
+        self._connections = connections
+        self._address = address
         self._connection: Connection | None = connection
         self.status = status
         self.headers = headers
@@ -34,30 +45,23 @@ class Answer:
         """The whole body has come: the connection can serve again."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.release()
+            self._connections.give(self._address, connection)
 
     def drop(self) -> None:
         """Let go at once. A connection whose answer has not ended is cut, so that the provider stops."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            _cut(connection)
+            cut(connection)
 
 
 async def ask(
-    connector: BaseConnector,
-    target: ClientRequest,
-    head: bytes,
-    body: bytes,
-    times: aiohttp.ClientTimeout,
+    connections: Connections, address: Address, head: bytes, body: bytes, times: aiohttp.ClientTimeout
 ) -> Answer:
-    """Send `head` and `body` to where `target` points and give the answer once its head has come.
+    """Send `head` and `body` to where `address` points and give the answer once its head has come.
 
-    `target` is only asked for its address. Raises aiohttp's ClientError family, HttpProcessingError and TimeoutError.
+    Raises aiohttp's ClientError family, HttpProcessingError and TimeoutError.
     """
-    try:
-        connection = await connector.connect(target, [], times)
-    except TimeoutError as slow:
-        raise aiohttp.ConnectionTimeoutError("no connection in time") from slow
+    connection = await connections.take(address, times)
     try:
         protocol = connection.protocol
         assert protocol is not None
@@ -67,9 +71,9 @@ async def ask(
         while True:
             message, content = await protocol.read()
             if message.code >= 200 or message.code == _SWITCHING_PROTOCOLS:
-                return Answer(connection, message.code, message.headers, content)
+                return Answer(connections, address, connection, message.code, message.headers, content)
     except BaseException:
-        _cut(connection)
+        cut(connection)
         raise
 
 
@@ -83,10 +87,3 @@ def _send(protocol: ResponseHandler, head: bytes, body: bytes) -> None:
     else:
         transport.write(head)
         transport.write(body)
-
-
-def _cut(connection: Connection) -> None:
-    if connection.protocol is not None:
-        # Not `close`: that would first send what is left of the request and wait for the TLS farewell.
-        connection.protocol.abort()
-    connection.close()

@@ -178,6 +178,7 @@ def test_before_the_first_frame_the_next_provider_is_tried() -> None:
         Script(error=OtariError(Kind.UPSTREAM, "down", retryable=True, upstream_status=503)),
         Script([early_error]),
         Script([]),
+        Script([b": hello\n\n" + early_error, DONE]),
         Script([b": keepalive\n\n", OtariError(Kind.UPSTREAM, "reset", retryable=True)]),
     ):
         case = Case(bad, Script(WHOLE), stream=True)
