@@ -50,7 +50,7 @@ class Connections:
         self._idle: dict[ConnectionKey, list[_Idle]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def take(self, address: Address, times: aiohttp.ClientTimeout) -> Connection:
+    async def take(self, address: Address, connect_s: float) -> Connection:
         """An idle connection on which nothing has come since its last answer, or a new one.
 
         Raises aiohttp's ClientConnectionError family.
@@ -62,6 +62,8 @@ class Connections:
             if since >= oldest and not _has_news(connection):
                 return connection
             connection.close()
+        # `connect` also covers the name look-up, which `sock_connect` leaves out.
+        times = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
         try:
             return await self._connector.connect(address.request, [], times)
         except TimeoutError as slow:

@@ -41,12 +41,9 @@ class Destination:
         self._attempt = attempt
         self._agent = agent
         self._targets: dict[str, Target] = {}
-        times = attempt.timeouts
-        # `connect` also covers the name look-up, which `sock_connect` leaves out.
-        self.times = aiohttp.ClientTimeout(
-            total=None, connect=times.connect_s, sock_connect=times.connect_s, sock_read=times.silence_s
-        )
-        self.send_s = times.connect_s + 2 * times.silence_s  # for a large body and the wait for its answer
+        self.times = attempt.timeouts
+        # For a large body and the wait for its answer.
+        self.send_s = self.times.connect_s + 2 * self.times.silence_s
         self.connections = connections or Connections()
 
     def serves(self, attempt: Attempt) -> bool:

@@ -6,6 +6,7 @@ small request than all else here together. What is hard about HTTP stays with ai
 rely on, so that an upgrade of aiohttp that changes it is noticed.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import aiohttp
@@ -13,28 +14,69 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.streams import StreamReader
 
+from otari.domain.catalog import Timeouts
 from otari.upstreams.connections import Address, Connections, cut
 
 _READ_BUFFER = 64 * 1024
 _SWITCHING_PROTOCOLS = 101
+_LOOKS = 4
+
+
+class Silence:
+    """Ends an exchange in which nothing moves for `limit_s` (up to a quarter more).
+
+    One timer that looks now and then; aiohttp's own is set anew with every piece of data that comes. Time in which we
+    ourselves do not read (because our client does not) is not the provider's silence.
+    """
+
+    __slots__ = ("_limit_s", "_moved", "_protocol", "_quiet_looks", "_timer", "content")
+
+    def __init__(self, protocol: ResponseHandler, limit_s: float) -> None:
+        self.content: StreamReader | None = None
+        self._protocol = protocol
+        self._limit_s = limit_s
+        self._moved = (0, 0)
+        self._quiet_looks = 0
+        self._timer = asyncio.get_running_loop().call_later(limit_s / _LOOKS, self._look)
+
+    def end(self) -> None:
+        """The exchange is over."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        transport, content = self._protocol.transport, self.content
+        if transport is None:
+            return
+        moved = (0 if content is None else 1 + content.total_bytes, transport.get_write_buffer_size())
+        self._quiet_looks = 0 if moved != self._moved or not transport.is_reading() else self._quiet_looks + 1
+        self._moved = moved
+        if self._quiet_looks < _LOOKS:
+            self._timer = asyncio.get_running_loop().call_later(self._limit_s / _LOOKS, self._look)
+            return
+        problem = aiohttp.SocketTimeoutError("nothing came in time")
+        self._protocol.set_exception(problem)
+        if content is not None:
+            content.set_exception(problem)
 
 
 class Answer:
     """An answer whose head has come. `content` is its body; `drop` when there is no more interest in it."""
 
-    __slots__ = ("_address", "_connection", "_connections", "content", "headers", "status")
+    __slots__ = ("_address", "_connection", "_connections", "_silence", "content", "headers", "status")
 
     def __init__(
         self,
         connections: Connections,
         address: Address,
         connection: Connection,
+        silence: Silence,
         status: int,
         headers: Mapping[str, str],
         content: StreamReader,
     ) -> None:
         self._connections = connections
         self._address = address
+        self._silence = silence
         self._connection: Connection | None = connection
         self.status = status
         self.headers = headers
@@ -43,36 +85,38 @@ class Answer:
 
     def _ended(self) -> None:
         """The whole body has come: the connection can serve again."""
+        self._silence.end()
         connection, self._connection = self._connection, None
         if connection is not None:
             self._connections.give(self._address, connection)
 
     def drop(self) -> None:
         """Let go at once. A connection whose answer has not ended is cut, so that the provider stops."""
+        self._silence.end()
         connection, self._connection = self._connection, None
         if connection is not None:
             cut(connection)
 
 
-async def ask(
-    connections: Connections, address: Address, head: bytes, body: bytes, times: aiohttp.ClientTimeout
-) -> Answer:
+async def ask(connections: Connections, address: Address, head: bytes, body: bytes, times: Timeouts) -> Answer:
     """Send `head` and `body` to where `address` points and give the answer once its head has come.
 
     Raises aiohttp's ClientError family, HttpProcessingError and TimeoutError.
     """
-    connection = await connections.take(address, times)
+    connection = await connections.take(address, times.connect_s)
+    protocol = connection.protocol
+    assert protocol is not None
+    silence = Silence(protocol, times.silence_s)
     try:
-        protocol = connection.protocol
-        assert protocol is not None
-        protocol.set_response_params(read_until_eof=True, read_timeout=times.sock_read, read_bufsize=_READ_BUFFER)
+        protocol.set_response_params(read_until_eof=True, read_bufsize=_READ_BUFFER)
         _send(protocol, head, body)
-        protocol.start_timeout()
         while True:
             message, content = await protocol.read()
             if message.code >= 200 or message.code == _SWITCHING_PROTOCOLS:
-                return Answer(connections, address, connection, message.code, message.headers, content)
+                silence.content = content
+                return Answer(connections, address, connection, silence, message.code, message.headers, content)
     except BaseException:
+        silence.end()
         cut(connection)
         raise
 

@@ -17,6 +17,7 @@ from otari.gateway.converse import Conversations
 
 _MIN_BYTES_PER_S = 256 * 1024
 _PATIENCE_S = 30.0
+_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ async def read_json(visit: Visit) -> bytes:
     Content-Length says so), REQUEST_TIMEOUT when it does not arrive, INVALID when it breaks off.
     """
     request, limit = visit.request, visit.house.json_max_bytes
-    if request.content_type != "application/json":
+    if request.headers.get("Content-Type") != _JSON and request.content_type != _JSON:
         raise OtariError(
             Kind.UNSUPPORTED_MEDIA,
             "Send the body as JSON, with the header 'Content-Type: application/json'",
