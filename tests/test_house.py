@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "otari"
 ALLOWED: dict[str, tuple[str, ...]] = {
     "domain": ("otari.domain",),
     "dialects": ("otari.domain", "otari.dialects", "orjson"),
-    "store": ("otari.domain", "otari.store", "aiosqlite", "orjson"),
+    "store": ("otari.domain", "otari.store", "orjson"),
     "control": ("otari.domain", "otari.store", "otari.control"),
     "upstreams": ("otari.domain", "otari.dialects", "otari.upstreams", "aiohttp", "yarl", "orjson"),
     "gateway": ("otari.domain", "otari.dialects", "otari.gateway", "orjson"),

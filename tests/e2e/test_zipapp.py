@@ -60,7 +60,7 @@ def test_the_fast_parts_of_the_libraries_load(pyz: Path, tmp_path: Path) -> None
     code = (
         "import aiohttp._http_parser, aiohttp._http_writer, aiohttp._websocket.mask, aiohttp._websocket.reader_c;"
         "import multidict._multidict, yarl._quoting_c, frozenlist._frozenlist, propcache._helpers_c;"
-        "import yaml._yaml, msgspec._core, orjson.orjson, regex._regex, tiktoken._tiktoken, aiosqlite"
+        "import yaml._yaml, msgspec._core, orjson.orjson, regex._regex, tiktoken._tiktoken"
     )
     ended = load(pyz, {"OTARI_CACHE_DIR": tmp_path / "cache"}, code)
     assert (ended.code, ended.err) == (0, "")
