@@ -32,6 +32,7 @@ from otari.upstreams.stub.stub import StubUpstream
 from otari.web.server import BACKLOG, limit_connections, make_runner
 from otari.web.table import mount
 from otari.web.visit import HOUSE, House
+from otari.web.watch import Streams
 from otari.welcome import Welcome, print_welcome
 
 log = logging.getLogger("otari")
@@ -120,6 +121,7 @@ async def build(config: Config, environ: Mapping[str, str], now_ms: Callable[[],
         json_max_bytes=config.json_max_bytes,
         allowed_hosts=_allowed_hosts(config),
         now_ms=now_ms,
+        streams=Streams(),
     )
     app = web.Application(client_max_size=config.json_max_bytes)
     app[HOUSE] = house
@@ -231,6 +233,7 @@ async def _until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
     drain.cancel()
     await asyncio.wait({drain})
     if runner.server is not None:
+        gateway.app[HOUSE].streams.stop()
         await runner.server.shutdown(_AT_ONCE_S)
     return EXIT_STOPPED_AT_ONCE
 

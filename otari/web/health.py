@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from otari.domain.errors import OtariError
+from otari.domain.errors import Kind, OtariError
 from otari.web import reply
 from otari.web.visit import Visit
 
@@ -21,6 +21,8 @@ async def get_readiness(visit: Visit) -> web.StreamResponse:
     """200 when requests can be admitted (the ledger takes writes), else 503."""
     version = visit.house.version
     try:
+        if visit.house.conversations.stopping:
+            raise OtariError(Kind.UNAVAILABLE, "The gateway is being stopped")
         facts = await visit.house.control.health()
     except OtariError as error:
         detail = {"status": "unhealthy", "database": "unavailable", "version": version}

@@ -18,7 +18,8 @@ async def _converse(visit: Visit, dialect: Dialect, operation: str, endpoint: st
     raw = await read_json(visit)
     talk = house.conversations.begin(dialect, operation, endpoint, raw, visit.caller, visit.request_id)
     if talk.envelope.stream:
-        return await reply.as_stream(
-            visit.request, talk.frames(), dialect, visit.request_id, keepalive_s=house.keepalive_s
-        )
+        with house.streams.running():
+            return await reply.as_stream(
+                visit.request, talk.frames(), dialect, visit.request_id, keepalive_s=house.keepalive_s
+            )
     return reply.json_bytes(await talk.whole(), visit.request_id)

@@ -5,6 +5,7 @@ Every answer carries the request id and the security headers. The shape of an er
 """
 
 import asyncio
+import contextlib
 import enum
 import logging
 import math
@@ -147,6 +148,12 @@ async def as_stream(
                 return response
             except ConnectionError:
                 raise  # the client has gone: nobody is left to be told anything
+            except asyncio.CancelledError:
+                if request.transport is not None and not request.transport.is_closing():  # it is we who go
+                    with contextlib.suppress(ConnectionError):
+                        await watch.write(dialect.stream_error(_STOPPING))
+                    _cut(request)
+                raise
             except Exception:
                 log.exception("unexpected failure in a stream, request %s", request_id)
                 await watch.write(dialect.stream_error(unexpected(request_id)))
@@ -163,6 +170,9 @@ async def as_stream(
 
 async def _next(frames: AsyncGenerator[bytes, None]) -> bytes | None:
     return await anext(frames, None)
+
+
+_STOPPING = OtariError(Kind.UNAVAILABLE, "The gateway is being stopped before the end of this answer")
 
 
 def _cut(request: web.Request) -> None:

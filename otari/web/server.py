@@ -6,6 +6,7 @@ that are cancelled when their client leaves, and answers to broken HTTP that rep
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp import web, web_protocol
@@ -14,12 +15,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from otari.domain.errors import Kind, OtariError
 from otari.web import reply
 from otari.web.reply import Shape
-from otari.web.visit import new_request_id
+from otari.web.visit import HOUSE, new_request_id
 
 log = logging.getLogger("otari.web")
 
 KEEPALIVE_S = 15.0  # also the only deadline that aiohttp has for a request's head
 LINGER_S = 2.0
+LAST_WORDS_S = 0.5  # for streams that are ended by us to say so, and to settle
 HEADER_BYTES = 8190
 BACKLOG = 1024
 CONNECTIONS_MAX = 1200
@@ -35,16 +37,24 @@ def make_runner(app: web.Application, shutdown_timeout_s: float) -> web.AppRunne
     """A runner for `app`; after `setup()` call `limit_connections`. Replaces aiohttp's answer to broken HTTP."""
     web_protocol.RequestHandler.handle_error = _handle_error  # type: ignore[method-assign]
     web_protocol.RequestHandler.log_exception = _log_exception  # type: ignore[method-assign]
+    app.on_shutdown.append(_stop_streams_after(shutdown_timeout_s))
     return web.AppRunner(
         app,
         keepalive_timeout=KEEPALIVE_S,
         handler_cancellation=True,
-        shutdown_timeout=max(shutdown_timeout_s, 0.01),  # aiohttp takes 0 for "no limit"
+        shutdown_timeout=shutdown_timeout_s + LAST_WORDS_S,
         access_log=None,
         max_line_size=HEADER_BYTES,
         max_field_size=HEADER_BYTES,
         lingering_time=LINGER_S,
     )
+
+
+def _stop_streams_after(limit_s: float) -> Callable[[web.Application], Awaitable[None]]:
+    async def draining(app: web.Application) -> None:
+        asyncio.get_running_loop().call_later(limit_s, app[HOUSE].streams.stop)
+
+    return draining
 
 
 def limit_connections(server: web.Server, most: int = CONNECTIONS_MAX) -> None:

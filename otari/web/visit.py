@@ -14,6 +14,7 @@ from otari.domain.catalog import Catalog
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import ControlPlane
 from otari.gateway.converse import Conversations
+from otari.web.watch import Streams
 
 _MIN_BYTES_PER_S = 256 * 1024
 _PATIENCE_S = 30.0
@@ -32,6 +33,7 @@ class House:
     json_max_bytes: int
     allowed_hosts: frozenset[str]
     now_ms: Callable[[], int]
+    streams: Streams
 
 
 HOUSE = web.AppKey("house", House)

@@ -5,12 +5,36 @@ One timer per stream, not one per frame: it looks a few times per period whether
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 
 from aiohttp import web
 
 WRITE_STALL_S = 60.0
 _LOOKS_PER_PERIOD = 3
+
+
+class Streams:
+    """The streams that are running, so that a gateway that must go can end them with a word instead of a cut."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """While the stream of the current task runs."""
+        task = asyncio.current_task()
+        assert task is not None  # handlers run in tasks
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
+    def stop(self) -> None:
+        """End them all; each tells its client and settles."""
+        for task in self._tasks:
+            task.cancel()
 
 
 class StreamWatch:
