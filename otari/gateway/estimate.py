@@ -34,15 +34,15 @@ def _texts(doc: Any) -> Iterator[str]:
 class StreamMeter:
     """Weighs a stream that is only passed through, so that one that was cut can still be charged.
 
-    Parsing every frame would cost more than everything else on that path. So only frames and bytes are counted, and a
-    first sample is kept: from it, when an estimate is asked for, one learns how many bytes of a frame are envelope.
+    Parsing every frame would cost more than everything else on that path, and even counting frames is felt. So only
+    bytes are counted, and a first sample is kept: when an estimate is asked for, it tells how long a frame is, and how
+    much of it is text.
     """
 
-    __slots__ = ("_bytes", "_dialect", "_frames", "_sample")
+    __slots__ = ("_bytes", "_dialect", "_sample")
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._frames = 0
         self._bytes = 0
         self._sample: list[bytes] = []
 
@@ -51,23 +51,19 @@ class StreamMeter:
         if self._bytes < _SAMPLE_BYTES:
             self._sample.append(block)
         self._bytes += len(block)
-        self._frames += block.count(b"data:")
 
     def output_tokens(self, counter: Counter) -> int:
         """About how many tokens went by: the sample is counted as text, the rest by its frames and bytes."""
         sample = b"".join(self._sample)
-        frames = sample.count(b"data:")
-        if not frames:
-            return 0
         texts = list(sampled_texts(self._dialect, sample))
+        if not texts:
+            return 0
         text = "".join(texts)
         counted = max(counter.count(text), len(texts))
-        rest_frames = self._frames - frames
-        if not rest_frames:
-            return counted
-        envelope = (len(sample) - len(text.encode("utf-8", "replace"))) / frames
-        rest_text = (self._bytes - len(sample)) - envelope * rest_frames
-        return counted + max(rest_frames, round(rest_text / _BYTES_PER_TOKEN))
+        rest = self._bytes - len(sample)
+        frames = rest * len(texts) / len(sample)  # that hold text, if the rest is like the sample
+        text_bytes = rest * len(text.encode("utf-8", "replace")) / len(sample)
+        return counted + round(max(frames, text_bytes / _BYTES_PER_TOKEN))
 
 
 def sampled_texts(dialect: Dialect, block: bytes) -> Iterator[str]:
