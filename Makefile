@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test check bench e2e e2e-real lock clean
+.PHONY: help run build test check bench e2e e2e-real prices reference lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -33,6 +33,7 @@ bench: $(VENV)/installed build ## measure against the yardstick proxy of the sam
 	$(BIN)/python benchmarks/run.py
 
 e2e: $(VENV)/installed build ## drive the built file with real clients
+	@scripts/e2e_tools.sh
 	$(BIN)/python -m pytest tests/e2e
 
 e2e-real: $(VENV)/installed build ## the same against a real model server
@@ -46,6 +47,13 @@ $(VENV)/installed: requirements/run.txt requirements/dev.txt setup.cfg pyproject
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python scripts/pack_tokens.py config
 	@touch $@
+
+# After a new genai-prices has been locked. Look at the difference before committing it: it is what people will be charged.
+prices: $(VENV)/installed ## extract the shipped default prices anew
+	$(BIN)/python scripts/extract_prices.py config/prices.json
+
+reference: $(VENV)/installed ## write docs/api-reference.md from the route table
+	$(BIN)/python scripts/write_api_reference.py
 
 # New versions of everything that we build on. Needs pip-tools; look at the difference before committing it.
 lock: ## resolve requirements/*.in anew

@@ -13,13 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import orjson
 from aiohttp import web
 
 from otari import __version__
 from otari.config import Config, ConfigError, Loaded, load_stub_script, prices, providers
+from otari.config.provider_types import prices_ids
+from otari.config.shipped import shipped
 from otari.control.local import FirstRun, LocalControl, Rules
 from otari.dialects import DIALECTS
 from otari.domain.catalog import Catalog, Provider
+from otari.domain.default_prices import DefaultPrices
 from otari.domain.ports import Upstream
 from otari.domain.redaction import LogFilter, Redactor
 from otari.domain.tokens import Approximate, Counter, Tokenizer
@@ -29,9 +33,12 @@ from otari.store.faults import StoreError, StoreInUse
 from otari.upstreams.live import LiveUpstream
 from otari.upstreams.stub.script import Script, ScriptError, read_script
 from otari.upstreams.stub.stub import StubUpstream
-from otari.web.server import BACKLOG, limit_connections, make_runner
+from otari.web.idempotency import Replays
+from otari.web.limits import Limits
+from otari.web.metrics import Meters
+from otari.web.server import BACKLOG, answer_straight, limit_connections, make_runner
 from otari.web.table import mount
-from otari.web.visit import HOUSE, House
+from otari.web.visit import HOUSE, Books, House
 from otari.web.watch import Streams
 from otari.welcome import Welcome, print_welcome
 
@@ -91,7 +98,10 @@ async def build(config: Config, environ: Mapping[str, str], now_ms: Callable[[],
             provider = replace(provider, via=f"stub:{provider.name}")  # noqa: PLW2901
             upstreams[provider.via] = StubUpstream(DIALECTS, counter, read_stub_script(config, provider.name))
         serving.append(provider)
-    catalog = Catalog(serving, config.aliases)
+    defaults = None
+    if config.default_pricing:
+        defaults = DefaultPrices(orjson.loads(shipped("prices.json")), prices_ids()).price
+    catalog = Catalog(serving, config.aliases, defaults=defaults)
     database = Database.open(_database_path(config), durability=config.durability, now_ms=now_ms)
     try:
         control, first_run = await LocalControl.start(
@@ -122,10 +132,22 @@ async def build(config: Config, environ: Mapping[str, str], now_ms: Callable[[],
         allowed_hosts=_allowed_hosts(config),
         now_ms=now_ms,
         streams=Streams(),
+        books=Books(database, control.keys, control.users, control.prices),
+        limits=Limits.of(
+            user_rpm=config.rate_limit_rpm,
+            user_tpm=config.rate_limit_tpm,
+            key_rpm=config.key_rate_limit_rpm,
+            key_tpm=config.key_rate_limit_tpm,
+            now_ms=now_ms,
+        ),
+        replays=Replays(database, config.idempotency_hours, now_ms),
     )
     app = web.Application(client_max_size=config.json_max_bytes)
     app[HOUSE] = house
-    mount(app)
+    meters = Meters(database) if config.enable_metrics else None
+    if meters is not None:
+        control.on_settled = meters.settled
+    mount(app, docs=config.enable_docs, meters=meters)
     return Gateway(app, database, conversations, live, tuple(serving), first_run, control)
 
 
@@ -200,6 +222,7 @@ async def _run(loaded: Loaded, port_file: str | None) -> int:
         await runner.setup()
         assert runner.server is not None
         limit_connections(runner.server)
+        answer_straight(runner.server, gateway.app)
         site = web.TCPSite(runner, config.host, config.port, backlog=BACKLOG)
         await site.start()
         port = runner.addresses[0][1]

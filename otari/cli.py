@@ -8,13 +8,20 @@ otari - one local address in front of every LLM provider
 usage: otari.pyz [serve] [--config FILE] [--host HOST] [--port PORT] [--port-file FILE] [--log-level LEVEL]
        otari.pyz check [--config FILE] [--json]
        otari.pyz routes [--json]
+       otari.pyz keys|users|budgets|prices|usage [VERB] [OPTIONS]
        otari.pyz version
 
 commands:
   serve      run the gateway (the default)
   check      read the configuration, say what would be served, and end
   routes     list every endpoint
+  keys       list, create, show, change, revoke, rotate and delete virtual keys
+  users      who is charged: list, create, show, change, block and delete them
+  budgets    caps for users and keys, and how their periods went
+  prices     what models cost: list, set, show, history
+  usage      what was used: list, totals with a chart, and how one charge came about
   version    print the version
+             (`otari.pyz keys --help` and so on: their verbs and options)
 
 options:
   -c, --config FILE     YAML configuration (without it: environment and defaults only)
@@ -39,7 +46,7 @@ def main() -> int:
     """Run the command line of this process; the exit code comes back."""
     words = sys.argv[1:]
     if words[:1] == ["help"] or "--help" in words or "-h" in words:
-        sys.stdout.write(HELP)
+        sys.stdout.write(_help(words))
         return 0
     if words and words[0] in ("version", "--version", "-V"):
         from otari import __version__  # lazy like everything below: see the module docstring
@@ -49,6 +56,14 @@ def main() -> int:
     from otari.verbs import run
 
     return run(words)
+
+
+def _help(words: list[str]) -> str:
+    """The text for the noun that is named, `help keys` or `keys --help`; else the whole."""
+    from otari.command.manual import MANUAL, page  # imports nothing, and is not needed to serve
+
+    noun = next((word for word in words[:2] if word in MANUAL), None)
+    return HELP if noun is None else page(noun)
 
 
 if __name__ == "__main__":

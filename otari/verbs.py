@@ -1,4 +1,7 @@
-"""What the command line can do: `serve`, `check`, `routes`. Libraries are imported by the verb that needs them."""
+"""What the command line can do: `serve`, `check`, `routes`, and the account commands of `otari.command`.
+
+Libraries are imported by the verb that needs them.
+"""
 
 import argparse
 import os
@@ -9,6 +12,7 @@ from typing import NoReturn
 from otari.cli import USAGE_ERROR
 
 VERBS = ("serve", "check", "routes")
+NOUNS = ("keys", "users", "budgets", "prices", "usage")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -24,8 +28,13 @@ def run(words: Sequence[str]) -> int:
     """Run the verb that `words` name; without one, `serve`. The exit code comes back."""
     words = list(words)
     verb = words.pop(0) if words and not words[0].startswith("-") else "serve"
+    if verb in NOUNS:
+        from otari.command import errand  # with it comes everything that prints tables
+
+        return errand.run([verb, *words])
     if verb not in VERBS:
-        sys.stderr.write(f"otari: unknown command {verb!r}: use one of {', '.join(VERBS)}, version (see --help)\n")
+        known = ", ".join((*VERBS, *NOUNS))
+        sys.stderr.write(f"otari: unknown command {verb!r}: use one of {known}, version (see --help)\n")
         return USAGE_ERROR
     parser = _Parser(prog="otari.pyz", add_help=False)
     if verb in ("check", "routes"):

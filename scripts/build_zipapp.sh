@@ -29,9 +29,9 @@ fingerprint() {
     {
         "$python" -VV
         "$python" -c 'import sys, zlib; print(sys.implementation.cache_tag, sys.platform, zlib.ZLIB_RUNTIME_VERSION)'
-        find otari config scripts/*zipapp* scripts/preflight.py scripts/pack_tokens.py scripts/shrink_elf.py \
-            requirements/run.txt requirements/build.txt setup.cfg pyproject.toml README* LICENSE* -type f \
-            -not -path '*/__pycache__/*' -not -name '*.pk' -print0 | sort -z | xargs -0 sha256sum
+        find otari config scripts/*zipapp* scripts/preflight.py scripts/pack_tokens.py scripts/extract_prices.py \
+            scripts/shrink_elf.py requirements/run.txt requirements/build.txt setup.cfg pyproject.toml README* LICENSE* \
+            -type f -not -path '*/__pycache__/*' -not -name '*.pk' -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum | cut -d' ' -f1
 }
 
@@ -56,6 +56,19 @@ copy_source() {
     done
     find "$source" \( -name '__pycache__' -o -name '*.egg-info' \) -prune -exec rm -rf {} +
     "$venv/bin/python" scripts/pack_tokens.py "$source/config"
+}
+
+# The default prices come from the wheel that requirements/dev.txt locks. It is read and never installed, so nothing that
+# it needs gets in. What is extracted must be what was committed: nobody else would have looked at it.
+extract_prices() {
+    rm -rf build/prices
+    mkdir build/prices
+    sed -n '/^genai-prices==/,/[^\\]$/p' requirements/dev.txt >build/prices/wanted.txt
+    "$venv/bin/python" -m pip download --quiet --no-deps --only-binary :all: --require-hashes \
+        --requirement build/prices/wanted.txt --dest build/prices
+    "$venv/bin/python" scripts/extract_prices.py "$source/config/prices.json" build/prices/*.whl
+    cmp -s config/prices.json "$source/config/prices.json" \
+        || stop "config/prices.json is not what the locked genai-prices holds; see 'make prices'"
 }
 
 install_everything() {
@@ -105,6 +118,7 @@ import aiohttp, msgspec, orjson, tiktoken, yaml
 import aiohttp._http_parser, multidict._multidict, yaml._yaml, yarl._quoting_c
 from importlib.resources import files
 assert (files("otari.data") / "o200k_base.pk").is_file()
+assert (files("otari.data") / "prices.json").is_file() and (files("otari.data") / "NOTICE.prices").is_file()
 ' || stop "the libraries in otari.pyz can not be imported"
     rm -rf "$empty"
 }
@@ -119,6 +133,7 @@ fi
 rm -rf "$site" "$source" build/otari build/raw.pyz build/otari.pyz build/inputs
 prepare_tools
 copy_source
+extract_prices
 install_everything
 trim
 pack

@@ -252,7 +252,7 @@ def test_only_the_first_hundred_problems_are_told() -> None:
         ("require_pricing: maybe", "require_pricing: must be true or false, not the text 'maybe'"),
         ("tokenizer: [approx]", "tokenizer: must be one of approx, cl100k_base, o200k_base, not a list"),
         ("aliases: {a: {b: c}}", "aliases.a: must be a list, not a mapping"),
-        ("rate_limit_rpm: 5", "rate_limit_rpm: is not supported by this version; remove it"),
+        ("vision_strategy: ocr", "vision_strategy: is not supported by this version; remove it"),
         ("platform: {}", "platform: is not supported by this version; remove it"),
     ],
 )

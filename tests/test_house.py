@@ -19,11 +19,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gateway": ("otari.domain", "otari.dialects", "otari.gateway", "orjson"),
     "web": (
         *("otari.domain", "otari.dialects", "otari.gateway", "otari.store", "otari.web"),
-        *("aiohttp", "multidict", "orjson"),
+        *("aiohttp", "msgspec", "multidict", "orjson"),
     ),
     "config": ("otari.domain", "otari.config", "yaml", "msgspec"),
 }
-EVERYTHING = ("app.py", "cli.py", "verbs.py", "report.py", "welcome.py", "__main__.py", "__init__.py")
+EVERYTHING = ("app.py", "cli.py", "verbs.py", "report.py", "welcome.py", "__main__.py", "__init__.py", "command")
 LAZY = {"domain/tokens.py": ("tiktoken",)}  # imported inside a function, because it is slow to load
 RESERVED = {"utils", "helpers", "common", "core", "base", "service", "manager"}
 
@@ -53,7 +53,7 @@ def relative(path: Path) -> str:
 def test_a_file_imports_only_what_its_folder_may(path: Path) -> None:
     name = relative(path)
     folder = name.split("/")[0]
-    if name in EVERYTHING:
+    if name in EVERYTHING or folder in EVERYTHING:
         return
     allowed = ALLOWED[folder] + LAZY.get(name, ())
     for module, _ in imports(path):
@@ -79,6 +79,20 @@ def test_only_the_configuration_reads_yaml() -> None:
 def test_the_command_line_loads_nothing_before_it_must() -> None:
     top = [module for module, at_top in imports(ROOT / "cli.py") if at_top]
     assert top == ["sys"]
+
+
+def test_the_account_commands_load_no_server_and_no_event_loop_before_they_must() -> None:
+    slow = (
+        *("aiohttp", "asyncio", "http", "otari.app", "otari.config", "otari.web"),
+        *("otari.store.db", "otari.store.key_book", "otari.store.user_book"),  # these bring the event loop
+    )
+    for path in sorted((ROOT / "command").glob("*.py")):
+        for module, at_top in imports(path):
+            if path.name == "client.py" and module == "http.client":
+                continue  # that file is loaded for its sake, by those who talk to a gateway
+            if any(module == name or module.startswith(name + ".") for name in slow):
+                assert not at_top, f"{relative(path)} imports {module} at its top"
+    assert not list(imports(ROOT / "command" / "manual.py"))
 
 
 def test_nobody_asks_for_a_type_of_control_plane_or_upstream() -> None:

@@ -256,6 +256,7 @@ def test_a_full_entry() -> None:
         models=("a", "b/c"),
         timeouts=Timeouts(2.0, 33.5),
         stream_usage=True,
+        kind="mistral",
     )
     assert KEY not in repr(provider)
 
@@ -291,6 +292,7 @@ def test_the_stub() -> None:
         free=True,
         unpriced_models=("dear",),
         usage_source="stub",
+        kind="stub",
     )
     assert loaded_from(text).config.providers["fake"].script == "s.yaml"
 

@@ -4,9 +4,17 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from otari.config.problems import Problems, below
-from otari.config.settings import Config, PriceSettings
-from otari.domain.catalog import Price
-from otari.domain.money import rate
+from otari.config.settings import Config, PriceSettings, TierSettings
+from otari.domain.catalog import Price, Tier, Unit
+from otari.domain.money import rate, unit_rate
+
+_PER_MILLION = "_price_per_million"
+_EACH: dict[str, Unit] = {
+    "price_per_request": "request",
+    "price_per_image": "image",
+    "price_per_second": "second",
+    "price_per_character": "character",
+}
 
 
 def prices(config: Config) -> dict[str, tuple[Price, ...]]:
@@ -15,22 +23,47 @@ def prices(config: Config) -> dict[str, tuple[Price, ...]]:
 
 
 def check_rates(key: str, entry: PriceSettings, problems: Problems) -> None:
-    """Tell every rate that money can not count exactly."""
-    for name, amount in _rates(entry):
+    """Tell every rate that money can not count exactly, and tiers that contradict each other."""
+    path = below("pricing", key)
+    _check_amounts(path, entry, problems)
+    for index, tier in enumerate(entry.pricing_tiers):
+        _check_amounts(f"{path}.pricing_tiers[{index}]", tier, problems)
+    starts = [tier.min_input_tokens for tier in entry.pricing_tiers]
+    if len(set(starts)) < len(starts):
+        problems.error(below(path, "pricing_tiers"), "two tiers have the same `min_input_tokens`")
+
+
+def _check_amounts(path: str, entry: PriceSettings | TierSettings, problems: Problems) -> None:
+    for name, amount in _amounts(entry):
         try:
-            rate(amount)
+            _pico(name, amount)
         except ValueError as error:
-            problems.error(below(below("pricing", key), name), str(error))
+            problems.error(below(path, name), str(error))
 
 
-def _rates(entry: PriceSettings) -> Iterator[tuple[str, Decimal]]:
+def _amounts(entry: PriceSettings | TierSettings) -> Iterator[tuple[str, Decimal]]:
     for name in entry.__struct_fields__:
         amount = getattr(entry, name)
         if isinstance(amount, Decimal):
             yield name, amount
 
 
+def _pico(name: str, amount: Decimal) -> int:
+    return unit_rate(amount) if name in _EACH else rate(amount)
+
+
 def _price(entry: PriceSettings) -> Price:
-    rates = {name.removesuffix("_price_per_million"): rate(amount) for name, amount in _rates(entry)}
-    effective_at = 0 if entry.effective_at is None else round(entry.effective_at.timestamp() * 1000)
-    return Price(**rates, source="config", effective_at=effective_at)
+    each = {name: _pico(name, amount) for name, amount in _amounts(entry) if name in _EACH}
+    return Price(
+        **_rates(entry),
+        **{f"{_EACH[name]}_pico": pico for name, pico in each.items()},
+        unit=next((_EACH[name] for name, pico in each.items() if pico), "token"),
+        tiers=tuple(Tier(tier.min_input_tokens, **_rates(tier)) for tier in entry.pricing_tiers),
+        source="config",
+        effective_at=0 if entry.effective_at is None else round(entry.effective_at.timestamp() * 1000),
+    )
+
+
+def _rates(entry: PriceSettings | TierSettings) -> dict[str, int]:
+    amounts = _amounts(entry)
+    return {name.removesuffix(_PER_MILLION): rate(amount) for name, amount in amounts if name not in _EACH}

@@ -34,6 +34,7 @@ class ProviderType(Struct, frozen=True, kw_only=True):
     key_optional: bool = False
     automatic: bool = True
     models: tuple[str, ...] = ()
+    prices_id: str | None = None
     usage_source: Literal["provider", "stub"] = "provider"
     via: Literal["live", "stub"] = "live"
 
@@ -57,3 +58,8 @@ def provider_types() -> Mapping[str, ProviderType]:
 def find_type(name: str) -> ProviderType | None:
     """The type of this name, or None."""
     return provider_types().get(SYNONYMS.get(name, name))
+
+
+def prices_ids() -> dict[str, str]:
+    """What each type that has default prices is called in them."""
+    return {name: kind.prices_id for name, kind in provider_types().items() if kind.prices_id is not None}

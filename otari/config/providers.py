@@ -123,7 +123,13 @@ def _provider(
         free=kind.local,
         unpriced_models=entry.unpriced_models,
         usage_source=kind.usage_source,
+        kind=_type_name(name, entry),
     )
+
+
+def _type_name(name: str, entry: ProviderSettings) -> str:
+    word = entry.type or name
+    return SYNONYMS.get(word, word)
 
 
 def _check_stub_keys(path: str, entry: ProviderSettings, is_stub: bool, problems: Problems) -> None:

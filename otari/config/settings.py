@@ -10,6 +10,8 @@ from msgspec import Meta, Struct
 from otari.domain.secret import Secret
 
 Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
+RequestsPerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
+TokensPerMinute = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 DialectWord = Literal["chat", "messages", "responses", "gemini"]
 
 
@@ -36,14 +38,32 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     stream_usage: bool | None = None
 
 
+class TierSettings(Struct, frozen=True, kw_only=True):
+    """One entry of `pricing_tiers`: the rates for requests with so much input."""
+
+    min_input_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    input_price_per_million: Decimal | None = None
+    output_price_per_million: Decimal | None = None
+    cache_read_price_per_million: Decimal | None = None
+    cache_write_price_per_million: Decimal | None = None
+    cache_write_1h_price_per_million: Decimal | None = None
+    reasoning_price_per_million: Decimal | None = None
+
+
 class PriceSettings(Struct, frozen=True, kw_only=True):
-    """One entry of `pricing`: exact USD per million tokens."""
+    """One entry of `pricing`: exact USD per million tokens, and per request, image, second or character."""
 
     input_price_per_million: Decimal
     output_price_per_million: Decimal
     cache_read_price_per_million: Decimal | None = None
     cache_write_price_per_million: Decimal | None = None
     cache_write_1h_price_per_million: Decimal | None = None
+    reasoning_price_per_million: Decimal | None = None
+    price_per_request: Decimal | None = None
+    price_per_image: Decimal | None = None
+    price_per_second: Decimal | None = None
+    price_per_character: Decimal | None = None
+    pricing_tiers: tuple[TierSettings, ...] = ()
     effective_at: datetime | None = None
 
 
@@ -59,12 +79,20 @@ class Config(Struct, frozen=True, kw_only=True):
     master_key: Secret | None = None
     bootstrap_api_key: bool = True
     require_pricing: bool = True
+    default_pricing: bool = False
     reject_user_mismatch: bool = True
     budget_estimate_default_output_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 1024
     tokenizer: Literal["approx", "o200k_base", "cl100k_base"] = "approx"
     streaming_keepalive_interval_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 15_000
     shutdown_timeout_s: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
     json_max_bytes: Annotated[int, Meta(ge=1_024, le=1_073_741_824)] = 33_554_432
+    rate_limit_rpm: RequestsPerMinute | None = None
+    rate_limit_tpm: TokensPerMinute | None = None
+    key_rate_limit_rpm: RequestsPerMinute | None = None
+    key_rate_limit_tpm: TokensPerMinute | None = None
+    idempotency_hours: Annotated[int, Meta(ge=1, le=720)] = 24
+    enable_docs: bool = True
+    enable_metrics: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     providers: Mapping[str, ProviderSettings] = {}
     aliases: Mapping[str, tuple[str, ...]] = {}
@@ -85,9 +113,6 @@ WITHOUT_MEANING = (
 # Keys of the original product whose features do not exist here yet.
 NOT_SUPPORTED = (
     "cors_allow_origins",
-    "default_pricing",
-    "enable_docs",
-    "enable_metrics",
     "file_understanding_enabled",
     "files_backend",
     "files_enabled",
@@ -99,7 +124,6 @@ NOT_SUPPORTED = (
     "model_capabilities",
     "model_discovery",
     "platform",
-    "rate_limit_rpm",
     "routing",
     "search_tools",
     "stream_missing_usage_policy",

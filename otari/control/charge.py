@@ -7,10 +7,10 @@ from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.ports import Attempt, FailedAttempt, Outcome
 from otari.store.ledger import Absorbed, Hold, Settlement
+from otari.store.price_text import write_rates
 
 ERROR_MAX_CHARACTERS = 2_000
 _NOTHING = Usage()
-_NO_RATES = (None, None, None, None, None, "none")
 
 
 class Ticket(NamedTuple):
@@ -36,7 +36,7 @@ def settlement(ticket: Ticket, outcome: Outcome, settled_at_ms: int) -> Settleme
     """
     price = ticket.prices[-1] if outcome.attempt is None else ticket.price_of(outcome.attempt)
     usage = outcome.usage
-    if not outcome.succeeded and outcome.usage_source == "none" and usage == _NOTHING:
+    if not outcome.succeeded and outcome.usage_source == "none" and usage == _NOTHING and not outcome.quantity:
         return _end(ticket, outcome, "released", usage, price, 0, outcome.flags, settled_at_ms)
     if money.believable(usage) is None:
         # Numbers are checked, and replaced by a local count, where they are read. Should such ones come as far as
@@ -44,7 +44,7 @@ def settlement(ticket: Ticket, outcome: Outcome, settled_at_ms: int) -> Settleme
         cost_nano = None if price is None else ticket.hold.hold_nano
         flags = (*outcome.flags, "usage_invalid", "estimated")
         return _end(ticket, outcome, "settled", _NOTHING, price, cost_nano, flags, settled_at_ms)
-    cost_nano = None if price is None else min(money.cost(usage, price), money.MAX_NANO_USD)
+    cost_nano = None if price is None else min(money.cost(usage, price, outcome.quantity), money.MAX_NANO_USD)
     return _end(ticket, outcome, "settled", usage, price, cost_nano, outcome.flags, settled_at_ms)
 
 
@@ -72,8 +72,9 @@ def _end(
         usage.cache_write,
         usage.cache_write_1h,
         usage.reasoning,
+        outcome.quantity or None,
         cost_nano,
-        *rates(price),
+        *_rates(ticket, price, usage.input or 0),
         outcome.usage_source,
         ",".join(dict.fromkeys(flags)),
         _text(outcome.error),
@@ -98,11 +99,15 @@ def absorbed(failed: tuple[FailedAttempt, ...]) -> tuple[Absorbed, ...]:
     )
 
 
-def rates(price: Price | None) -> tuple[int | None, int | None, int | None, int | None, int | None, str]:
-    """The price columns of a row."""
-    if price is None:
-        return _NO_RATES
-    return (price.input, price.output, price.cache_read, price.cache_write, price.cache_write_1h, price.source)
+def _rates(ticket: Ticket, price: Price | None, input_tokens: int) -> tuple[str | None, str]:
+    if price is ticket.prices[0] and (price is None or not price.tiers):
+        return ticket.hold.rates, ticket.hold.price_source  # as the row already has them
+    return rates(price, input_tokens)
+
+
+def rates(price: Price | None, input_tokens: int) -> tuple[str | None, str]:
+    """The price columns of a row: the rates that hold for so much input, and where they come from."""
+    return (None, "none") if price is None else (write_rates(price.for_input(input_tokens)), price.source)
 
 
 def _text(error: str | None) -> str | None:

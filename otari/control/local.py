@@ -9,17 +9,22 @@ from dataclasses import dataclass
 
 from otari.control import charge
 from otari.control.charge import Ticket
+from otari.control.payer import charged_user
 from otari.domain import money
 from otari.domain.access import Credential, Principal, key_digest
-from otari.domain.catalog import Catalog, ModelRef, Price, no_price
+from otari.domain.catalog import Catalog, ModelRef, Price, allows, no_price
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import Admission, Ask, Attempt, Outcome
 from otari.domain.secret import Secret
 from otari.store import first_run, ledger, prices
 from otari.store.db import Database
 from otari.store.faults import unavailable
-from otari.store.keys import Key, KeyBook
-from otari.store.ledger import Hold, OnCrash, Recovery, Refused
+from otari.store.key_book import KeyBook
+from otari.store.keys import Key
+from otari.store.ledger import Hold, Refused, Settlement
+from otari.store.price_book import PriceBook
+from otari.store.recovery import OnCrash, Recovery, last_stamp, recover
+from otari.store.user_book import UserBook
 
 SELECTOR_MAX_CHARACTERS = 512
 ATTEMPTS_MAX = 1024  # clients choose the names of models: what is remembered of them must be bounded
@@ -55,6 +60,8 @@ class LocalControl:
         db: Database,
         catalog: Catalog,
         keys: KeyBook,
+        users: UserBook,
+        price_book: PriceBook,
         rules: Rules,
         now_ms: Callable[[], int],
         *,
@@ -63,6 +70,8 @@ class LocalControl:
     ) -> None:
         """For `start`. `last_stamp_ms` is the newest stamp in the ledger."""
         self.keys = keys
+        self.users = users
+        self.prices = price_book
         self._db = db
         self._catalog = catalog
         self._rules = rules
@@ -70,6 +79,7 @@ class LocalControl:
         self._master_digest = master_digest
         self._last_stamp_ms = last_stamp_ms
         self._attempts: dict[ModelRef, Attempt] = {}
+        self.on_settled: Callable[[Settlement], object] | None = None  # hears the end of every row
 
     @classmethod
     async def start(
@@ -91,22 +101,35 @@ class LocalControl:
         """
 
         def op(conn: sqlite3.Connection) -> tuple[Recovery, bytes, Secret | None, Secret | None, int]:
-            recovery = ledger.recover(conn, rules.on_crash, now_ms())
+            recovery = recover(conn, rules.on_crash, now_ms())
             if master_key is None:
                 digest, minted = first_run.master_key(conn)
             else:
                 digest, minted = key_digest(master_key.reveal()), None
             first = first_run.bootstrap(conn, now_ms()) if bootstrap else None
             prices.adopt(conn, configured_prices or {}, now_ms())
-            return recovery, digest, minted, None if first is None else first[1], ledger.last_stamp(conn)
+            return recovery, digest, minted, None if first is None else first[1], last_stamp(conn)
 
         recovery, digest, minted, first_key, last_stamp_ms = await db.write(op)
-        for model_key, history in (await db.read(prices.load)).items():
-            catalog.set_prices(model_key, history)
         keys = KeyBook(db, now_ms)
-        await keys.load()
-        control = cls(db, catalog, keys, rules, now_ms, master_digest=digest, last_stamp_ms=last_stamp_ms)
+        users = UserBook(db, keys, now_ms)
+        price_book = PriceBook(db, catalog, now_ms)
+        for book in (keys, users, price_book):
+            await book.load()
+        control = cls(
+            db, catalog, keys, users, price_book, rules, now_ms, master_digest=digest, last_stamp_ms=last_stamp_ms
+        )
         return control, FirstRun(minted, first_key, recovery)
+
+    # ---- changes that others wrote ----
+
+    async def prices_changed(self, model_key: str) -> None:
+        """Take in the prices of a model as they stand in the database."""
+        await self.prices.refresh(model_key)
+
+    async def users_changed(self, user_id: str) -> None:
+        """Take in a user, and its keys, as they stand in the database."""
+        await self.users.refresh(user_id)
 
     # ---- who ----
 
@@ -138,35 +161,64 @@ class LocalControl:
     # ---- admission ----
 
     async def admit(self, principal: Principal, ask: Ask) -> Admission:
-        """See ControlPlane.admit. The refusals come in this order: user field, model, user, budget, price."""
+        """See ControlPlane.admit. The refusals come in this order: user field, model, user, budget, price.
+
+        A model that the key or the user may not use is refused before its budget is looked at.
+        """
         user_id = charged_user(principal, ask)
         if len(ask.selector) > SELECTOR_MAX_CHARACTERS:
             raise invalid(f"The model name is longer than {SELECTOR_MAX_CHARACTERS} characters", param="model")
         refs = self._catalog.targets(ask.selector)
-        ticket = self._ticket(principal, ask, user_id, refs)
+        key = self._key(principal)
+        self._check_allowed(refs, key, user_id)
+        ticket = self._ticket(key, ask, user_id, refs)
         hold = ticket.hold
         if None in ticket.prices and self._must_be_priced(ask):
-            refused = await self._db.write(lambda conn: ledger.check(conn, user_id, hold.hold_nano, hold.created_at_ms))
-            raise no_price(ask.selector) if refused is None else _refusal(refused, user_id)
+            refused = await self._db.write(lambda conn: ledger.check(conn, hold))
+            raise no_price(ask.selector) if refused is None else _refusal(refused, hold)
         try:
             refused = await self._db.write(lambda conn: ledger.hold(conn, hold))
         except asyncio.CancelledError:
             self._withdraw(ticket)
             raise
         if refused is not None:
-            raise _refusal(refused, user_id)
+            raise _refusal(refused, hold)
         return Admission(ask.request_id, principal, ticket.attempts, ticket)
 
-    def _ticket(self, principal: Principal, ask: Ask, user_id: str, refs: tuple[ModelRef, ...]) -> Ticket:
+    def _key(self, principal: Principal) -> Key | None:
+        """The key of the request as it stands now; None for the master key."""
+        if principal.key_id is None:
+            return None
+        key = self.keys.find_by_id(principal.key_id)
+        if key is None:  # deleted since it was identified
+            raise _unauthenticated("Invalid API key")
+        return key
+
+    def _check_allowed(self, refs: tuple[ModelRef, ...], key: Key | None, user_id: str) -> None:
+        """Every model that may be tried must be on the key's list and on the user's."""
+        lists = (("API key", None if key is None else key.allowed_models), ("user", self.users.allowed(user_id)))
+        for owner, allowed in lists:
+            if allowed is None:
+                continue
+            refused = next((ref for ref in refs if not allows(allowed, ref)), None)
+            if refused is not None:
+                raise OtariError(
+                    Kind.FORBIDDEN,
+                    f"Model '{refused}' is not among the allowed models of this {owner}",
+                    param="model",
+                    code="model_not_allowed",
+                )
+
+    def _ticket(self, key: Key | None, ask: Ask, user_id: str, refs: tuple[ModelRef, ...]) -> Ticket:
         now_ms = self._stamp()
-        histories = tuple(self._catalog.price(ref, now_ms) for ref in refs)
+        in_force = tuple(self._catalog.price(ref, now_ms) for ref in refs)
         output = self._rules.default_output_tokens if ask.output_tokens is None else ask.output_tokens
-        hold_nano, prompt_nano = _dearest(histories, ask.prompt_tokens, output * ask.choices)
+        hold_nano, prompt_nano = _dearest(in_force, ask.prompt_tokens, output * ask.choices)
         hold = Hold(
             ask.request_id,
             user_id,
-            principal.key_id,
-            self._key_name(principal),
+            None if key is None else key.key_id,
+            None if key is None else key.key_name,
             ask.endpoint,
             ask.selector,
             refs[0].provider,
@@ -175,18 +227,12 @@ class LocalControl:
             hold_nano,
             prompt_nano,
             ask.output_tokens is None,
-            *charge.rates(histories[0]),
+            key is None or not key.exclude_from_budget,
+            key is not None and key.budget_id is not None,
+            *charge.rates(in_force[0], ask.prompt_tokens),
             now_ms,
         )
-        return Ticket(hold, tuple(self._attempt(ref) for ref in refs), histories)
-
-    def _key_name(self, principal: Principal) -> str | None:
-        if principal.key_id is None:
-            return None
-        key = self.keys.find_by_id(principal.key_id)
-        if key is None:  # deleted since it was identified
-            raise _unauthenticated("Invalid API key")
-        return key.key_name
+        return Ticket(hold, tuple(self._attempt(ref) for ref in refs), in_force)
 
     def _attempt(self, ref: ModelRef) -> Attempt:
         """The attempt for a model: the same object every time, as long as not too many models are asked for."""
@@ -235,6 +281,8 @@ class LocalControl:
         assert isinstance(ticket, Ticket)  # our own, from `admit`
         held = ticket.hold
         end = charge.settlement(ticket, outcome, self._stamp())
+        if self.on_settled is not None:
+            self.on_settled(end)
         absorbed = charge.absorbed(outcome.failed) if outcome.failed else ()
         key_used = held.key_id is not None and self.keys.used(held.key_id, end.settled_at_ms)
 
@@ -256,30 +304,16 @@ class LocalControl:
         return self._last_stamp_ms
 
 
-def charged_user(principal: Principal, ask: Ask) -> str:
-    """Who pays: the key's own user, or whom the master key names. Raises OtariError(FORBIDDEN, INVALID)."""
-    field = "metadata.user_id" if ask.endpoint.startswith("/v1/messages") else "user"
-    if principal.user_id is None:
-        if not ask.user:
-            raise invalid(f"When using master key, '{field}' field is required in request body", param=field)
-        return ask.user
-    if ask.user and ask.user != principal.user_id and principal.rejects_user_mismatch:
-        raise OtariError(
-            Kind.FORBIDDEN, f"'{field}' field does not match the authenticated API key's user", param=field
-        )
-    return principal.user_id
-
-
-def _dearest(histories: tuple[Price | None, ...], prompt_tokens: int, output_tokens: int) -> tuple[int, int]:
+def _dearest(in_force: tuple[Price | None, ...], prompt_tokens: int, output_tokens: int) -> tuple[int, int]:
     """What to hold in nano-USD: the dearest of all attempts, and the prompt's part of it."""
     hold = prompt = 0
-    for price in histories:
+    for price in in_force:
         if price is None:
             continue
         whole = money.dearest(prompt_tokens, output_tokens, price)
         if whole > hold:
             hold, prompt = whole, money.dearest(prompt_tokens, 0, price)
-        elif not hold and (price.input or price.output):
+        elif not hold and not price.is_free:
             hold = 1  # what has a price asks the budget, however little it wants
     return min(hold, money.MAX_NANO_USD), min(prompt, money.MAX_NANO_USD)
 
@@ -288,7 +322,8 @@ def _unauthenticated(message: str) -> OtariError:
     return OtariError(Kind.UNAUTHENTICATED, message, code="invalid_api_key")
 
 
-def _refusal(refused: Refused, user_id: str) -> OtariError:
+def _refusal(refused: Refused, hold: Hold) -> OtariError:
+    user_id = hold.user_id
     match refused:
         case Refused.NO_USER:
             return OtariError(Kind.NOT_FOUND, f"User '{user_id}' not found", code="user_not_found")
@@ -296,5 +331,10 @@ def _refusal(refused: Refused, user_id: str) -> OtariError:
             return OtariError(Kind.FORBIDDEN, f"User '{user_id}' is blocked", code="user_blocked")
         case Refused.OVER_BUDGET:
             return OtariError(Kind.BUDGET, f"User '{user_id}' has exceeded budget limit", code="insufficient_quota")
+        case Refused.NO_KEY:
+            return _unauthenticated("Invalid API key")
+        case Refused.KEY_OVER_BUDGET:
+            name = hold.key_name or hold.key_id
+            return OtariError(Kind.BUDGET, f"API key '{name}' has exceeded budget limit", code="insufficient_quota")
         case Refused.KNOWN_ID:
             return OtariError(Kind.CONFLICT, "The request id was used before", code="request_id_used")

@@ -1,15 +1,19 @@
 """What can be called and what it costs: selectors, providers, prices.
 
 The catalog is built once from the configuration and read on the hot path, so every look-up is a dict look-up. Prices
-of the database are laid over it by the store; the newest price that is effective at the asked time wins.
+of the database are laid over it by the store; the newest price that is effective at the asked time wins. Where there is
+none, the shipped default prices may be asked.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, TypeVar
 
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.secret import Secret
+
+R = TypeVar("R", int, int | None)
+Unit = Literal["token", "image", "request", "second", "character"]
 
 
 class ModelRef(NamedTuple):
@@ -41,7 +45,7 @@ class Provider:
     the secret travels: "bearer", "x-api-key", "api-key" or "none". `paths` maps an operation ("chat") to the path that
     follows `base_url`. `headers` are the operator's own extra headers. `models` are the names to list; any other model
     name may still be asked for. `stream_usage` is False for servers that refuse `stream_options`. `usage_source` is
-    what rows say where its token numbers come from.
+    what rows say where its token numbers come from. `kind` is the provider type ("openai"), which shipped prices go by.
     """
 
     name: str
@@ -58,14 +62,35 @@ class Provider:
     free: bool = False
     unpriced_models: tuple[str, ...] = ()
     usage_source: Literal["provider", "stub"] = "provider"
+    kind: str = ""
+
+
+class Tier(NamedTuple):
+    """Other rates for long prompts: from `min_input_tokens` of input on, they hold for the whole request.
+
+    The input counts as a whole, cached parts included. None = the rate of the price itself stays.
+    """
+
+    min_input_tokens: int
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
     """Rates in pico-USD per token (= micro-USD per million tokens); None = that meter has no rate of its own.
 
-    A missing cache rate means the input rate, never free. `source` is "config", "api", "default" or "none" (a zero
-    price that nobody configured: the stub and local servers). `effective_at` is in epoch milliseconds, UTC.
+    A missing cache rate means the input rate (for an hour's cache the cache write rate) and a missing reasoning rate
+    the output rate: never free. `source` is "config", "api", "default" or "none" (a zero price that nobody configured:
+    the stub and local servers). `effective_at` is in epoch milliseconds, UTC.
+
+    `request_pico` is charged once per request. The rates per image, second and character are in pico-USD too; `unit`
+    names what the price is mainly for, so that people read the right figure. `tiers` are for long prompts. A price that
+    was read from a settled row has the rates of the tier that applied, and `tier` says which (its smallest input).
     """
 
     input: int
@@ -75,9 +100,53 @@ class Price:
     cache_write_1h: int | None = None
     source: str = "config"
     effective_at: int = 0
+    reasoning: int | None = None
+    request_pico: int = 0
+    image_pico: int = 0
+    second_pico: int = 0
+    character_pico: int = 0
+    unit: Unit = "token"
+    tiers: tuple[Tier, ...] = ()
+    tier: int | None = None
+
+    def for_input(self, tokens: int) -> "Price":
+        """The rates for a request with so much input: those of the highest tier that it reaches lie on top."""
+        if not self.tiers:
+            return self
+        reachable = (tier for tier in self.tiers if tier.min_input_tokens <= tokens)
+        reached = max(reachable, key=lambda tier: tier.min_input_tokens, default=None)
+        return replace(self, tiers=()) if reached is None else self._with(reached)
+
+    def _with(self, tier: Tier) -> "Price":
+        return replace(
+            self,
+            input=_first(tier.input, self.input),
+            output=_first(tier.output, self.output),
+            cache_read=_first(tier.cache_read, self.cache_read),
+            cache_write=_first(tier.cache_write, self.cache_write),
+            cache_write_1h=_first(tier.cache_write_1h, self.cache_write_1h),
+            reasoning=_first(tier.reasoning, self.reasoning),
+            tiers=(),
+            tier=tier.min_input_tokens,
+        )
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no request can cost anything at this price."""
+        rates = (self.input, self.output, self.cache_read, self.cache_write, self.cache_write_1h, self.reasoning)
+        others = (self.request_pico, self.image_pico, self.second_pico, self.character_pico)
+        return not any((*rates, *others)) and not any(any(tier[1:]) for tier in self.tiers)
+
+
+def _first(rate: int | None, other: R) -> int | R:
+    return other if rate is None else rate
 
 
 FREE = Price(0, 0, source="none")
+
+# The shipped price for a provider type, a model and a time in epoch milliseconds; None when there is none. It is asked
+# on the hot path, so it must remember what it has found.
+Defaults = Callable[[str, str, int], Price | None]
 
 
 class Catalog:
@@ -88,7 +157,10 @@ class Catalog:
         providers: Iterable[Provider],
         aliases: Mapping[str, tuple[str, ...]] | None = None,
         prices: Mapping[str, tuple[Price, ...]] | None = None,
+        defaults: Defaults | None = None,
     ) -> None:
+        """`defaults` gives the shipped price of a model, None when default prices are off."""
+        self._defaults = defaults
         self.providers = {p.name: p for p in providers}
         self.aliases = dict(aliases or {})
         self._prices: dict[str, tuple[Price, ...]] = {}
@@ -137,17 +209,32 @@ class Catalog:
         return ModelRef(provider, selector[cut + 1 :])
 
     def price(self, ref: ModelRef, at_ms: int) -> Price | None:
-        """The price in force at `at_ms` (epoch milliseconds); None when nobody set one and the provider is not free."""
+        """The price in force at `at_ms` (epoch milliseconds); None when nobody knows one.
+
+        In this order: a price that was set (over the API or by the configuration), zero for providers that are free,
+        the shipped default. A local server is never charged a vendor's price, whatever its models are called.
+        """
         for price in self._prices.get(f"{ref.provider}:{ref.model}", ()):
             if price.effective_at <= at_ms:
                 return price
         provider = self.providers[ref.provider]
-        if provider.free and ref.model not in provider.unpriced_models:
-            return FREE
-        return None
+        if provider.free:
+            return None if ref.model in provider.unpriced_models else FREE
+        return self._defaults(provider.kind or provider.name, ref.model, at_ms) if self._defaults else None
 
     def _names(self) -> str:
         return ", ".join(sorted(self.providers)) or "none"
+
+
+def allows(allowed: tuple[str, ...] | None, ref: ModelRef) -> bool:
+    """Whether a list of models lets this one pass. None = any, an empty list = none.
+
+    An entry is `provider:model`, or the beginning of one with `*` behind it: `openai:*`, `openai:gpt-5*`.
+    """
+    if allowed is None:
+        return True
+    name = f"{ref.provider}:{ref.model}"
+    return any(name.startswith(entry[:-1]) if entry.endswith("*") else name == entry for entry in allowed)
 
 
 def no_price(selector: str) -> OtariError:

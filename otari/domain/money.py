@@ -2,8 +2,10 @@
 
 1 USD = 10^9 nano-USD = 10^12 pico-USD. A price of 1 USD per million tokens is 1,000,000 pico-USD per token. All
 amounts fit a signed 64-bit integer of nano-USD (about 9.2 thousand million USD); the ledger's columns are exactly that.
+Rates that do not count tokens are pico-USD per request, image, second or character.
 """
 
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from otari.domain.catalog import Price
@@ -39,6 +41,14 @@ def rate(usd_per_million: Decimal) -> int:
     return int(whole)
 
 
+def unit_rate(usd_each: Decimal) -> int:
+    """USD per request, image, second or character as pico-USD. Raises ValueError as `rate` does."""
+    try:
+        return rate(usd_each * 1_000_000)
+    except ValueError:
+        raise ValueError("a price must be a number from 0 to 1,000 USD, exact to 0.000000000001 USD") from None
+
+
 def usd(nano: int) -> Decimal:
     """Nano-USD as an exact decimal number of USD."""
     return Decimal(nano) / NANO_PER_USD
@@ -49,35 +59,89 @@ def nano_usd(amount: Decimal) -> int:
     return int((amount * NANO_PER_USD).to_integral_value(ROUND_HALF_UP))
 
 
-def cost(usage: Usage, price: Price) -> int:
-    """What `usage` costs at `price`, in nano-USD.
+def exact_nano(amount: Decimal) -> int:
+    """USD as nano-USD. Raises ValueError for negative, non-finite, unbelievably large amounts, and finer ones."""
+    if not amount.is_finite() or amount < 0:
+        raise ValueError("an amount must be a number that is not negative")
+    if amount > MAX_NANO_USD // NANO_PER_USD:
+        raise ValueError("an amount is at most 9,000,000,000 USD")
+    nano = amount * NANO_PER_USD
+    if nano != nano.to_integral_value():
+        raise ValueError("an amount is exact to 0.000000001 USD; this one is finer")
+    return int(nano)
 
-    Cached parts of the input are charged at their own rate, or at the input rate when they have none. Counts that
-    contradict each other (more cached than read) make the whole input plain.
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bill: so many of a meter's units at a rate. The amounts of all lines are summed, then rounded."""
+
+    meter: str
+    count: int
+    rate_pico: int
+    amount_pico: int
+
+
+def explain(usage: Usage, price: Price, quantity: int = 0) -> tuple[Line, ...]:
+    """The lines of the bill for `usage` at `price`; meters that counted nothing are left out.
+
+    `quantity` is what the price's `unit` counts beside tokens: images, seconds or characters. A meter without a rate
+    of its own is charged like the one that it is a part of. Counts that contradict each other (more cached than read,
+    more reasoned than written) make the whole plain. A long prompt's tier holds for every token of the request.
     """
-    total = usage.input or 0
-    read = usage.cache_read or 0
-    write = usage.cache_write or 0
-    long_write = usage.cache_write_1h or 0
-    if long_write > write or read + write > total:
-        read = write = long_write = 0
-    plain = total - read - write
+    price = price.for_input(usage.input or 0)
+    plain, read, write, long_write = _input_parts(usage)
+    written, reasoned = _output_parts(usage)
     write_rate = price.input if price.cache_write is None else price.cache_write
-    pico = (
-        plain * price.input
-        + read * (price.input if price.cache_read is None else price.cache_read)
-        + (write - long_write) * write_rate
-        + long_write * (write_rate if price.cache_write_1h is None else price.cache_write_1h)
-        + (usage.output or 0) * price.output
+    meters = (
+        ("input", plain, price.input),
+        ("cache_read", read, price.input if price.cache_read is None else price.cache_read),
+        ("cache_write", write, write_rate),
+        ("cache_write_1h", long_write, write_rate if price.cache_write_1h is None else price.cache_write_1h),
+        ("output", written, price.output),
+        ("reasoning", reasoned, price.output if price.reasoning is None else price.reasoning),
+        ("request", 1 if price.request_pico else 0, price.request_pico),
+        ("image", quantity if price.image_pico else 0, price.image_pico),
+        ("second", quantity if price.second_pico else 0, price.second_pico),
+        ("character", quantity if price.character_pico else 0, price.character_pico),
     )
+    return tuple(Line(meter, count, rate_pico, count * rate_pico) for meter, count, rate_pico in meters if count)
+
+
+def _input_parts(usage: Usage) -> tuple[int, int, int, int]:
+    """Plain tokens, and those read from a cache, written to it, and written to one kept for an hour."""
+    total, read = usage.input or 0, usage.cache_read or 0
+    write, long_write = usage.cache_write or 0, usage.cache_write_1h or 0
+    if long_write > write or read + write > total:
+        return total, 0, 0, 0
+    return total - read - write, read, write - long_write, long_write
+
+
+def _output_parts(usage: Usage) -> tuple[int, int]:
+    """Plain tokens, and reasoning."""
+    total, reasoned = usage.output or 0, usage.reasoning or 0
+    return (total, 0) if reasoned > total else (total - reasoned, reasoned)
+
+
+def cost(usage: Usage, price: Price, quantity: int = 0) -> int:
+    """What `usage` costs at `price`, in nano-USD: the sum of the lines of `explain`, rounded once, half up."""
+    pico = sum(line.amount_pico for line in explain(usage, price, quantity))
     return (pico + PICO_PER_NANO // 2) // PICO_PER_NANO
 
 
-def dearest(prompt_tokens: int, output_tokens: int, price: Price) -> int:
-    """An upper bound in nano-USD for a request of at most so many tokens: every prompt token at its dearest rate."""
-    rates = (price.input, price.cache_read or 0, price.cache_write or 0, price.cache_write_1h or 0)
-    pico = prompt_tokens * max(rates) + output_tokens * price.output
+def dearest(prompt_tokens: int, output_tokens: int, price: Price, quantity: int = 0) -> int:
+    """An upper bound in nano-USD for a request of at most so many tokens: every token at its dearest rate.
+
+    It holds whatever part of the prompt is counted, so every tier that can be reached is looked at.
+    """
+    reachable = [price.for_input(0)]
+    reachable += [price.for_input(t.min_input_tokens) for t in price.tiers if t.min_input_tokens <= prompt_tokens]
+    pico = max(prompt_tokens * _dearest_input(p) + output_tokens * max(p.output, p.reasoning or 0) for p in reachable)
+    pico += price.request_pico + quantity * (price.image_pico + price.second_pico + price.character_pico)
     return -(-pico // PICO_PER_NANO)
+
+
+def _dearest_input(price: Price) -> int:
+    return max(price.input, price.cache_read or 0, price.cache_write or 0, price.cache_write_1h or 0)
 
 
 def document_tokens(decoded_bytes: int) -> int:

@@ -77,7 +77,8 @@ class Outcome(NamedTuple):
     `attempt` is the one that answered or failed last; None when none was tried. `reached` says that a provider may
     have worked for us: only then is there anything to charge. `usage` is what to charge and `usage_source` where the
     numbers come from. `status` is the HTTP status that the client was (or would have been) given. `flags` are words
-    for the row: "estimated", "client_gone", "usage_invalid", …
+    for the row: "estimated", "client_gone", "usage_invalid", … `quantity` counts what the model
+    is priced by beside tokens: images, seconds or characters.
     """
 
     attempt: Attempt | None
@@ -90,6 +91,7 @@ class Outcome(NamedTuple):
     failed: tuple[FailedAttempt, ...] = ()
     first_byte_s: float | None = None
     total_s: float = 0.0
+    quantity: int = 0
 
 
 class ControlPlane(Protocol):

@@ -28,7 +28,7 @@ from otari.domain.ports import (
     UsageSource,
 )
 from otari.domain.tokens import Counter
-from otari.gateway.document import read_document
+from otari.gateway.document import fingerprint, read_document
 from otari.gateway.estimate import prompt_tokens
 from otari.gateway.relay import SameDialectRelay, read_answer, replayed
 
@@ -96,6 +96,16 @@ class Conversation:
         self._answer: Doc | None = None
         self._reached = False
         self._settled = False
+        self.on_settled: Callable[[Outcome], object] | None = None  # hears how it ended, before the client does
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the request was let in: from then on a provider may have been asked."""
+        return self._admission is not None
+
+    def fingerprint(self) -> bytes:
+        """32 bytes that are the same for the same endpoint and the same body, whatever the order of its keys."""
+        return fingerprint(self._endpoint, self._doc)
 
     async def whole(self) -> bytes:
         """The whole answer in the client's dialect; its settlement is on disk when this returns."""
@@ -257,7 +267,10 @@ class Conversation:
             first_byte_s=self._first_byte_s,
             total_s=self._shared.clock() - self._began,
         )
-        await self._shared.control.settle(self._admission, outcome)
+        settled = self._shared.control.settle(self._admission, outcome)
+        if self.on_settled is not None:
+            self.on_settled(outcome)
+        await settled
 
     def _charge(self, problem: BaseException | None) -> tuple[Usage, UsageSource, list[str]]:
         """What to charge, where the numbers come from, and words for the row."""

@@ -1,5 +1,6 @@
 """The body of a request as one JSON object: parsed once, refused with a clear word when it is none."""
 
+import hashlib
 import json  # noqa: TID251  only json can show integers as they were written; see _refuse_great_integers
 from typing import Any
 
@@ -30,6 +31,11 @@ def read_document(raw: bytes) -> Doc:
     if _LONG_RUN in raw.translate(_DIGITS_TO_ZERO):
         _refuse_great_integers(raw)
     return doc
+
+
+def fingerprint(endpoint: str, doc: Doc) -> bytes:
+    """SHA-256 of an endpoint and a document, its keys in order: blanks and the order of keys make no difference."""
+    return hashlib.sha256(endpoint.encode() + b"\n" + orjson.dumps(doc, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _reason(error: orjson.JSONDecodeError) -> str:

@@ -1,115 +1,198 @@
-"""Virtual keys: on disk as digests, in memory as a book that every request is looked up in.
+"""Virtual keys on disk, as digests. `key_book.py` has them in memory, where every request is looked up.
 
-The book is changed by the same functions that write, in the event loop, as soon as the write is committed;
-so a key that was revoked is refused from the next request on, and no request waits for the disk to learn who
-is asking.
+Functions on a connection inside a transaction; amounts in nano-USD, times in epoch milliseconds.
 """
 
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from otari.domain.access import key_digest, mint_key
 from otari.domain.errors import Kind, OtariError
 from otari.domain.secret import Secret
-from otari.store import accounts
-from otari.store.db import Database
+from otari.store.budgets import window_of
+from otari.store.changes import changed
+from otari.store.model_lists import read_models, write_models
+from otari.store.pages import BEFORE_ALL, bounded, known_place
 
-# So much of a token is kept to tell keys apart: "gw-" and 7 of its 64 random characters.
+# So much of a token is kept to tell keys apart: "gw-" and 7 of its 64 random characters, and its last 4.
 PREFIX_LENGTH = 10
+SUFFIX_LENGTH = 4
 # The time of last use is written at most so often per key.
 LAST_USED_EVERY_MS = 300_000
+
+_CHANGEABLE = frozenset(
+    {"key_name", "is_active", "expires_at_ms", "metadata", "rejects_user_mismatch"}
+    | {"allowed_models", "exclude_from_budget", "budget_id"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A virtual key as it is stored. `rejects_user_mismatch` None = as configured for all keys."""
+    """A virtual key as it is stored. `rejects_user_mismatch` None = as configured for all keys.
+
+    `allowed_models` narrows those of the user (None = no further). `budget_id` is a cap of its own, beside the user's:
+    while there is one, `spend_nano` counts. `exclude_from_budget` spares the user's account.
+
+    In a key of the `KeyBook` the money and the time of last use are those of its last change: who wants them as they
+    are reads the key from the database.
+    """
 
     key_id: str
     digest: bytes
     prefix: str
+    suffix: str
     key_name: str | None
     user_id: str
     is_active: bool
     rejects_user_mismatch: bool | None
+    exclude_from_budget: bool
+    budget_id: str | None
+    spend_nano: int
+    reserved_nano: int
+    budget_started_at_ms: int | None
+    next_reset_at_ms: int | None
+    allowed_models: tuple[str, ...] | None
     expires_at_ms: int | None
     last_used_at_ms: int | None
     metadata: str
     created_at_ms: int
+    updated_at_ms: int
 
 
 # ---- on disk ----
 
 _ADD = """
 INSERT INTO keys (
-    key_id, digest, prefix, key_name, user_id, is_active, rejects_user_mismatch, expires_at_ms,
-    last_used_at_ms, metadata, created_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    key_id, digest, prefix, suffix, key_name, user_id, is_active, rejects_user_mismatch, exclude_from_budget, budget_id,
+    budget_started_at_ms, next_reset_at_ms, allowed_models, expires_at_ms, metadata, created_at_ms, updated_at_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
 def add_key(conn: sqlite3.Connection, key: Key) -> Key:
-    """Write a new key; its user must be there."""
-    flags = (key.is_active, key.rejects_user_mismatch, key.expires_at_ms, key.last_used_at_ms)
-    who = (key.key_id, key.digest, key.prefix, key.key_name, key.user_id)
-    conn.execute(_ADD, (*who, *flags, key.metadata, key.created_at_ms))
+    """Write a new key, whose user must be there; the period of its budget begins. Raises OtariError(NOT_FOUND)."""
+    started_ms, next_ms = window_of(conn, key.budget_id, key.created_at_ms)
+    key = replace(key, budget_started_at_ms=started_ms, next_reset_at_ms=next_ms)
+    who = (key.key_id, key.digest, key.prefix, key.suffix, key.key_name, key.user_id)
+    flags = (key.is_active, key.rejects_user_mismatch, key.exclude_from_budget)
+    limits = (key.budget_id, started_ms, next_ms, write_models(key.allowed_models), key.expires_at_ms)
+    conn.execute(_ADD, (*who, *flags, *limits, key.metadata, key.created_at_ms, key.updated_at_ms))
     return key
 
 
 _COLUMNS = """
-SELECT key_id, digest, prefix, key_name, user_id, is_active, rejects_user_mismatch, expires_at_ms,
-last_used_at_ms,
-       metadata, created_at_ms
+SELECT key_id, digest, prefix, suffix, key_name, user_id, is_active, rejects_user_mismatch, exclude_from_budget,
+       budget_id, spend_nano, reserved_nano, budget_started_at_ms, next_reset_at_ms, allowed_models, expires_at_ms,
+       last_used_at_ms, metadata, created_at_ms, updated_at_ms
 FROM keys
 """
 
+_ALL = _COLUMNS + " ORDER BY created_at_ms, key_id"
+
 
 def load_keys(conn: sqlite3.Connection) -> list[Key]:
-    """All keys, in the order of their creation."""
-    return [_key(row) for row in conn.execute(_COLUMNS + " ORDER BY created_at_ms, key_id")]
+    """All keys, in the order of their creation. Not for a request: the list has no limit."""
+    return [_key(row) for row in conn.execute(_ALL)]
+
+
+_OF_USER = _COLUMNS + " WHERE user_id = ?1 ORDER BY created_at_ms, key_id"
+
+
+def keys_of(conn: sqlite3.Connection, user_id: str) -> list[Key]:
+    """All keys of a user."""
+    return [_key(row) for row in conn.execute(_OF_USER, (user_id,))]
+
+
+_LIST = _COLUMNS + (" WHERE (created_at_ms, key_id) > (?3, ?4) ORDER BY created_at_ms, key_id LIMIT ?1 OFFSET ?2")
+
+
+def list_keys(conn: sqlite3.Connection, *, skip: int = 0, limit: int = 100, after: str | None = None) -> list[Key]:
+    """Keys in the order of their creation, from behind the key `after` on. Raises OtariError(UNPROCESSABLE)."""
+    place = BEFORE_ALL
+    if after is not None:
+        place = known_place(find_key(conn, after)).created_at_ms, after
+    return [_key(row) for row in conn.execute(_LIST, (*bounded(skip, limit), *place))]
+
+
+_FIND = _COLUMNS + " WHERE key_id = ?1"
 
 
 def find_key(conn: sqlite3.Connection, key_id: str) -> Key | None:
     """The key, or None."""
-    row = conn.execute(_COLUMNS + " WHERE key_id = ?1", (key_id,)).fetchone()
+    row = conn.execute(_FIND, (key_id,)).fetchone()
     return None if row is None else _key(row)
 
 
+def get_key(conn: sqlite3.Connection, key_id: str) -> Key:
+    """The key. Raises OtariError(NOT_FOUND)."""
+    key = find_key(conn, key_id)
+    if key is None:
+        raise OtariError(Kind.NOT_FOUND, f"API key with id '{key_id}' not found", param="key_id")
+    return key
+
+
 _CHANGE = """
-UPDATE keys SET key_name = ?2, is_active = ?3, rejects_user_mismatch = ?4, expires_at_ms = ?5, metadata = ?6
+UPDATE keys SET key_name = ?2, is_active = ?3, rejects_user_mismatch = ?4, exclude_from_budget = ?5, budget_id = ?6,
+    budget_started_at_ms = ?7, next_reset_at_ms = ?8, allowed_models = ?9, expires_at_ms = ?10, metadata = ?11,
+    updated_at_ms = ?12
 WHERE key_id = ?1
 """
 
 
-def change_key(conn: sqlite3.Connection, key: Key) -> Key:
-    """Write name, activity, expiry, the mismatch rule and metadata of a key. Raises OtariError(NOT_FOUND)."""
-    facts = (key.key_id, key.key_name, key.is_active, key.rejects_user_mismatch, key.expires_at_ms)
-    if conn.execute(_CHANGE, (*facts, key.metadata)).rowcount != 1:
-        raise _not_found(key.key_id)
-    return key
+def change_key(conn: sqlite3.Connection, key_id: str, changes: Mapping[str, Any], now_ms: int) -> Key:
+    """Change the named facts of a key; None clears one. Another budget's period begins now.
+
+    Raises OtariError(NOT_FOUND) for an unknown key or budget.
+    """
+    before = get_key(conn, key_id)
+    key = changed(before, changes, _CHANGEABLE)
+    if key.budget_id != before.budget_id:
+        started_ms, next_ms = window_of(conn, key.budget_id, now_ms)
+        key = replace(key, budget_started_at_ms=started_ms, next_reset_at_ms=next_ms)
+    flags = (key.is_active, key.rejects_user_mismatch, key.exclude_from_budget)
+    limits = (key.budget_id, key.budget_started_at_ms, key.next_reset_at_ms, write_models(key.allowed_models))
+    conn.execute(_CHANGE, (key_id, key.key_name, *flags, *limits, key.expires_at_ms, key.metadata, now_ms))
+    return replace(key, updated_at_ms=now_ms)
+
+
+_ROTATE = "UPDATE keys SET digest = ?2, prefix = ?3, suffix = ?4, updated_at_ms = ?5 WHERE key_id = ?1"
+
+
+def rotate_key(conn: sqlite3.Connection, key_id: str, token: Secret, now_ms: int) -> Key:
+    """Give a key another token; the old one is refused from now on. Raises OtariError(NOT_FOUND)."""
+    conn.execute(_ROTATE, (key_id, *_marks(token), now_ms))
+    return get_key(conn, key_id)
 
 
 _REMOVE = "DELETE FROM keys WHERE key_id = ?1"
 
 
 def remove_key(conn: sqlite3.Connection, key_id: str) -> str:
-    """Delete a key; usage rows keep its id and name. Raises OtariError(NOT_FOUND)."""
-    if conn.execute(_REMOVE, (key_id,)).rowcount != 1:
-        raise _not_found(key_id)
+    """Delete a key for good; its history stays. The id comes back. Raises OtariError(NOT_FOUND)."""
+    get_key(conn, key_id)
+    conn.execute(_REMOVE, (key_id,))
     return key_id
 
 
-def _key(row: tuple[object, ...]) -> Key:
-    key = Key(*row)  # type: ignore[arg-type]  # STRICT columns have these types
-    mismatch = key.rejects_user_mismatch
+def _key(row: tuple[Any, ...]) -> Key:
+    key = Key(*row)
+    rejects = key.rejects_user_mismatch
     return replace(
-        key, is_active=bool(key.is_active), rejects_user_mismatch=None if mismatch is None else bool(mismatch)
+        key,
+        is_active=bool(key.is_active),
+        rejects_user_mismatch=None if rejects is None else bool(rejects),
+        exclude_from_budget=bool(key.exclude_from_budget),
+        allowed_models=read_models(row[14]),
     )
 
 
-def _not_found(key_id: str) -> OtariError:
-    return OtariError(Kind.NOT_FOUND, f"API key with id '{key_id}' not found")
+def _marks(token: Secret) -> tuple[bytes, str, str]:
+    """Digest, prefix and suffix of a token."""
+    text = token.reveal()
+    return key_digest(text), text[:PREFIX_LENGTH], text[-SUFFIX_LENGTH:]
 
 
 def issue(
@@ -118,120 +201,36 @@ def issue(
     key_id: str | None = None,
     key_name: str | None = None,
     rejects_user_mismatch: bool | None = None,
+    exclude_from_budget: bool = False,
+    budget_id: str | None = None,
+    allowed_models: tuple[str, ...] | None = None,
     expires_at_ms: int | None = None,
     metadata: str = "{}",
     now_ms: int,
 ) -> tuple[Key, Secret]:
     """A fresh key for `user_id` and its token, which is shown once and stored nowhere. Nothing is written yet."""
-    token = mint_key()
+    token = Secret(mint_key())
+    digest, prefix, suffix = _marks(token)
     key = Key(
         key_id=key_id or str(uuid.uuid4()),
-        digest=key_digest(token),
-        prefix=token[:PREFIX_LENGTH],
+        digest=digest,
+        prefix=prefix,
+        suffix=suffix,
         key_name=key_name,
         user_id=user_id,
         is_active=True,
         rejects_user_mismatch=rejects_user_mismatch,
+        exclude_from_budget=exclude_from_budget,
+        budget_id=budget_id,
+        spend_nano=0,
+        reserved_nano=0,
+        budget_started_at_ms=None,
+        next_reset_at_ms=None,
+        allowed_models=allowed_models,
         expires_at_ms=expires_at_ms,
         last_used_at_ms=None,
         metadata=metadata,
         created_at_ms=now_ms,
+        updated_at_ms=now_ms,
     )
-    return key, Secret(token)
-
-
-# ---- in memory ----
-
-
-class KeyBook:
-    """All keys by digest and by id; always what the database holds."""
-
-    def __init__(self, db: Database, now_ms: Callable[[], int]) -> None:
-        self._db = db
-        self._now_ms = now_ms
-        self._by_digest: dict[bytes, Key] = {}
-        self._by_id: dict[str, Key] = {}
-        self._last_used_ms: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    async def load(self) -> None:
-        """Read all keys of the database."""
-        for key in await self._db.read(load_keys):
-            self.put(key)
-
-    def find(self, digest: bytes) -> Key | None:
-        """The key with this digest, inactive and expired ones too; or None."""
-        return self._by_digest.get(digest)
-
-    def find_by_id(self, key_id: str) -> Key | None:
-        """The key with this id, or None."""
-        return self._by_id.get(key_id)
-
-    def put(self, key: Key) -> None:
-        """Take in a key that has been committed, in place of one with the same id."""
-        self.drop(key.key_id)
-        self._by_digest[key.digest] = self._by_id[key.key_id] = key
-        if key.last_used_at_ms is not None:
-            self._last_used_ms.setdefault(key.key_id, key.last_used_at_ms)
-
-    def drop(self, key_id: str) -> None:
-        """Forget a key whose removal has been committed."""
-        key = self._by_id.pop(key_id, None)
-        if key is not None:
-            del self._by_digest[key.digest]
-
-    def used(self, key_id: str, now_ms: int) -> bool:
-        """Note that a key is used; True when the time is to be written (at most once per 300 s)."""
-        last = self._last_used_ms.get(key_id)
-        if last is not None and now_ms - last < LAST_USED_EVERY_MS:
-            return False
-        self._last_used_ms[key_id] = now_ms
-        return True
-
-    # ---- both: write, then take effect here ----
-
-    async def add(
-        self,
-        user_id: str,
-        *,
-        key_name: str | None = None,
-        rejects_user_mismatch: bool | None = None,
-        expires_at_ms: int | None = None,
-        metadata: str = "{}",
-    ) -> tuple[Key, Secret]:
-        """A new key for a user who is there. Raises OtariError(NOT_FOUND)."""
-        key, token = issue(
-            user_id,
-            key_name=key_name,
-            rejects_user_mismatch=rejects_user_mismatch,
-            expires_at_ms=expires_at_ms,
-            metadata=metadata,
-            now_ms=self._now_ms(),
-        )
-
-        def op(conn: sqlite3.Connection) -> Key:
-            accounts.get_user(conn, user_id)
-            return add_key(conn, key)
-
-        await self._db.write(op, on_commit=self.put)
-        return key, token
-
-    async def change(self, key: Key) -> Key:
-        """Write a changed key: `replace(key, is_active=False)`. Raises OtariError(NOT_FOUND)."""
-        return await self._db.write(lambda conn: change_key(conn, key), on_commit=self.put)
-
-    async def remove(self, key_id: str) -> None:
-        """Delete a key for good. Raises OtariError(NOT_FOUND)."""
-        await self._db.write(lambda conn: remove_key(conn, key_id), on_commit=self.drop)
-
-    async def remove_user(self, user_id: str) -> None:
-        """Mark a user as deleted and make its keys inactive. Raises OtariError(NOT_FOUND)."""
-        now_ms = self._now_ms()
-
-        def forget(_: None) -> None:
-            for key in [k for k in self._by_id.values() if k.user_id == user_id]:
-                self.put(replace(key, is_active=False))
-
-        await self._db.write(lambda conn: accounts.remove_user(conn, user_id, now_ms), on_commit=forget)
+    return key, token

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ from otari.domain.access import Access, Principal
 from otari.domain.errors import Kind, OtariError
 from otari.web import auth, reply
 from otari.web.reply import Shape
-from otari.web.visit import HOUSE, House, Visit, new_request_id
+from otari.web.visit import House, Visit, new_request_id
 
 log = logging.getLogger("otari.web")
 
@@ -20,7 +20,15 @@ Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the route table. `summary` is for people (`otari routes`)."""
+    """One row of the route table. `path` is aiohttp's; `summary` is for people (`otari routes`, the reference).
+
+    The rest is what the reference (`web/openapi.py`) says beside that; it changes nothing in how requests are answered,
+    but for `switch`. `tag` groups routes; empty: by path. `body`, `query` and `answer` are types that msgspec can
+    describe, or JSON schemas. `statuses` are those that the route itself answers; what the guard answers on every route
+    goes without saying, and so does 200 when no other success is named. `others` are the bodies of statuses that have
+    not the error shape. `media` are the content types of a success. `repeatable`: takes an Idempotency-Key. `switch` is
+    the configuration key that must be true for the route to be served. `modes` are the ways of running that serve it.
+    """
 
     method: str
     path: str
@@ -28,14 +36,23 @@ class Route:
     access: Access
     summary: str
     shape: Shape = Shape.OPENAI
+    tag: str = ""
+    body: object = None
+    query: type | None = None
+    answer: object = None
+    statuses: tuple[int, ...] = ()
+    others: Mapping[int, object] = field(default_factory=dict)
+    media: tuple[str, ...] = ("application/json",)
+    repeatable: bool = False
+    switch: str = ""
+    modes: tuple[str, ...] = ("standalone",)
 
 
-def guarded(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def guarded(route: Route, house: House) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The aiohttp handler of a route: checks, then the route's own handler, every failure in the route's shape."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request_id = new_request_id()
-        house = request.app[HOUSE]
         try:
             if not auth.host_allowed(request, house.allowed_hosts):
                 raise _misdirected()
@@ -58,7 +75,13 @@ def guarded(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
 async def _principal(request: web.Request, access: Access, house: House) -> Principal | None:
     if access is Access.OPEN:
         return None
-    principal = await house.control.identify(auth.credential(request.headers))
+    credential = auth.credential(request.headers)
+    try:
+        principal = await house.control.identify(credential)
+    except OtariError as error:
+        if credential is None or error.kind is not Kind.UNAUTHENTICATED:
+            raise
+        raise house.guesses.refused(request.remote, error) from None
     if access is Access.MASTER and not principal.is_master:
         raise OtariError(Kind.UNAUTHENTICATED, "Invalid master key")
     return principal

@@ -10,6 +10,7 @@ import enum
 import logging
 import math
 from collections.abc import AsyncGenerator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from otari.dialects.dialect import Dialect
 from otari.domain.chat import Doc
 from otari.domain.errors import Kind, OtariError
 from otari.web.watch import StreamWatch
-from otari.web.whole import MAX_BYTES, WholeAnswer
+from otari.web.whole import MAX_BYTES, WholeAnswer, head_lines
 
 log = logging.getLogger("otari.web")
 
@@ -66,7 +67,14 @@ def headers(request_id: str, *, private: bool = True, extra: Mapping[str, str] |
 
 def as_json(doc: Any, request_id: str, *, status: int = 200, private: bool = True) -> web.StreamResponse:
     """`doc` as a JSON answer."""
-    return json_bytes(orjson.dumps(doc), request_id, status=status, private=private)
+    return json_bytes(orjson.dumps(doc, default=_exact), request_id, status=status, private=private)
+
+
+def _exact(value: object) -> orjson.Fragment:
+    """A decimal number as JSON, digit by digit: it never passes through a float."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError
 
 
 def json_bytes(
@@ -78,11 +86,19 @@ def json_bytes(
     extra: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """A JSON answer whose bytes are there already."""
-    if private and not extra and len(body) <= MAX_BYTES:
-        return WholeAnswer(status, _JSON_HEAD % ((request_id.encode(),) * 3), body)
+    if private and len(body) <= MAX_BYTES:
+        head = _JSON_HEAD % ((request_id.encode(),) * 3)
+        return WholeAnswer(status, head + head_lines(extra) if extra else head, body)
     out = headers(request_id, private=private, extra=extra)
     out["Content-Type"] = _JSON
     return web.Response(status=status, body=body, headers=out)
+
+
+def as_text(
+    body: bytes, content_type: str, request_id: str, *, extra: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """An answer that is not JSON."""
+    return web.Response(body=body, headers={**headers(request_id, extra=extra), "Content-Type": content_type})
 
 
 def error_doc(shape: Shape, error: OtariError) -> Doc:
@@ -91,7 +107,7 @@ def error_doc(shape: Shape, error: OtariError) -> Doc:
         kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": error.message}, "detail": error.message}
     told = {"message": error.message, "type": error.kind.value, "param": error.param, "code": error.code}
-    return {"detail": error.message, "error": told}
+    return {"detail": getattr(error, "problems", error.message), "error": told}
 
 
 # Error types by status, as the Anthropic API documents them.
@@ -122,8 +138,9 @@ async def as_stream(
     request_id: str,
     *,
     keepalive_s: float,
+    extra: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    """A stream of frames as an HTTP answer.
+    """A stream of frames as an HTTP answer, with `extra` headers.
 
     The status line waits for the first frame, so that an early failure keeps its status; when the upstream is silent
     for longer than `keepalive_s` (0 = never), the answer begins with keepalives. A failure after that is told as an
@@ -134,7 +151,7 @@ async def as_stream(
         await asyncio.wait({first}, timeout=keepalive_s or None)
         if first.done() and (error := first.exception()) is not None:
             raise error
-        response = web.StreamResponse(headers={**headers(request_id), **_STREAM})
+        response = web.StreamResponse(headers={**headers(request_id, extra=extra), **_STREAM})
         await response.prepare(request)
         async with StreamWatch(request, response, dialect.keepalive, keepalive_s) as watch:
             try:

@@ -19,6 +19,9 @@ from otari.web.visit import HOUSE, new_request_id
 
 log = logging.getLogger("otari.web")
 
+Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
+STRAIGHT = web.AppKey("straight", dict[tuple[str, str], Answering])
+
 KEEPALIVE_S = 15.0  # also the only deadline that aiohttp has for a request's head
 LINGER_S = 2.0
 LAST_WORDS_S = 0.5  # for streams that are ended by us to say so, and to settle
@@ -55,6 +58,20 @@ def _stop_streams_after(limit_s: float) -> Callable[[web.Application], Awaitable
         asyncio.get_running_loop().call_later(limit_s, app[HOUSE].streams.stop)
 
     return draining
+
+
+def answer_straight(server: web.Server, app: web.Application) -> None:
+    """Hand requests for a plain path of `app[STRAIGHT]` to their handler, and only the others to aiohttp's router.
+
+    The router and what it makes for every request cost as much as parsing and checking a small body.
+    """
+    straight, routed = app[STRAIGHT], server.request_handler
+
+    def answer(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        handle = straight.get((request.method, request.path))
+        return routed(request) if handle is None else handle(request)  # type: ignore[arg-type]
+
+    server.request_handler = answer
 
 
 def limit_connections(server: web.Server, most: int = CONNECTIONS_MAX) -> None:

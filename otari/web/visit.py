@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aiohttp import web
@@ -14,6 +14,12 @@ from otari.domain.catalog import Catalog
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import ControlPlane
 from otari.gateway.converse import Conversations
+from otari.store.db import Database
+from otari.store.key_book import KeyBook
+from otari.store.price_book import PriceBook
+from otari.store.user_book import UserBook
+from otari.web.idempotency import Replays
+from otari.web.limits import Guesses, Limits
 from otari.web.watch import Streams
 
 _MIN_BYTES_PER_S = 256 * 1024
@@ -34,6 +40,20 @@ class House:
     allowed_hosts: frozenset[str]
     now_ms: Callable[[], int]
     streams: Streams
+    books: "Books | None" = None  # None: accounts are kept elsewhere
+    limits: Limits | None = None  # None: nothing is limited
+    replays: Replays | None = None  # None: there is no ledger to keep answers in
+    guesses: Guesses = field(default_factory=Guesses)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The accounts of this gateway: the database, and what is kept of it in memory."""
+
+    db: Database
+    keys: KeyBook
+    users: UserBook
+    prices: PriceBook
 
 
 HOUSE = web.AppKey("house", House)
@@ -46,6 +66,12 @@ class Visit(NamedTuple):
     request_id: str
     principal: Principal | None
     house: House
+
+    @property
+    def books(self) -> Books:
+        """The accounts, on a route that is only served where there are some."""
+        assert self.house.books is not None
+        return self.house.books
 
     @property
     def caller(self) -> Principal:
@@ -73,13 +99,13 @@ def _digits() -> Iterator[str]:
 _random_digits = _digits()
 
 
-async def read_json(visit: Visit) -> bytes:
-    """The body of a JSON request.
+async def read_json(visit: Visit, most: int | None = None) -> bytes:
+    """The body of a JSON request, of at most `most` bytes (as configured without it).
 
     Raises OtariError: UNSUPPORTED_MEDIA for another content type or encoding, TOO_LARGE above the limit (at once when
     Content-Length says so), REQUEST_TIMEOUT when it does not arrive, INVALID when it breaks off.
     """
-    request, limit = visit.request, visit.house.json_max_bytes
+    request, limit = visit.request, most or visit.house.json_max_bytes
     if request.headers.get("Content-Type") != _JSON and request.content_type != _JSON:
         raise OtariError(
             Kind.UNSUPPORTED_MEDIA,
@@ -97,15 +123,22 @@ async def read_json(visit: Visit) -> bytes:
         raise _too_large(limit)
     try:
         if request.content.is_eof():  # it is all here already: no timer needed
-            return await request.read()
+            return _within(await request.read(), limit)
         async with asyncio.timeout(_PATIENCE_S + (request.content_length or limit) / _MIN_BYTES_PER_S):
-            return await request.read()
+            return _within(await request.read(), limit)
     except TimeoutError:
         raise OtariError(Kind.REQUEST_TIMEOUT, "The request body did not arrive in time") from None
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(limit) from None
     except (web.RequestPayloadError, ValueError, UnicodeError):
         raise invalid("The request body could not be read: it broke off, or its encoding is damaged") from None
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    """`body`, which may have come without a Content-Length."""
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
 
 def _too_large(limit: int) -> OtariError:

@@ -6,6 +6,7 @@ a body that the socket's buffer takes at once); everything else is a `web.Respon
 """
 
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -37,15 +38,24 @@ class WholeAnswer(web.StreamResponse):
             persistence = b"Connection: close\r\n"
         elif request.version != HttpVersion11:
             persistence = b"Connection: keep-alive\r\n"
+        body = b"" if request.method == "HEAD" else self._whole  # RFC 9110, 9.3.2: the head alone
         transport.write(
             b"%bDate: %b\r\nContent-Length: %d\r\n%b%b\r\n%b"
-            % (_status_line(self._status), _date(), len(self._whole), persistence, self._head, self._whole)
+            % (_status_line(self._status), _date(), len(self._whole), persistence, self._head, body)
         )
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to write."""
         self._eof_sent = True
+
+
+def head_lines(headers: Mapping[str, str]) -> bytes:
+    """Header lines for a `WholeAnswer`. Raises ValueError for a value that would begin a line of its own."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+        raise ValueError("a header must not hold a line break or NUL")
+    return lines.encode()
 
 
 _status_lines: dict[int, bytes] = {}

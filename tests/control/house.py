@@ -13,7 +13,7 @@ from otari.domain.catalog import Catalog, Price, Provider
 from otari.domain.chat import Usage
 from otari.domain.ports import Admission, Ask, Outcome
 from otari.domain.secret import Secret
-from otari.store import accounts
+from otari.store import accounts, budgets
 from otari.store.db import Database
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class House:
         """A user with a cap and a key; who that key stands for."""
 
         def op(conn: sqlite3.Connection) -> None:
-            budget = accounts.add_budget(conn, max_nano=cap_nano, duration_s=period_s, name=None, now_ms=self.now[0])
+            budget = budgets.add_budget(conn, max_nano=cap_nano, duration_s=period_s, name=None, now_ms=self.now[0])
             accounts.add_user(conn, user_id, budget_id=budget.budget_id, now_ms=self.now[0])
 
         await self.db.write(op)

@@ -10,7 +10,7 @@ from otari.domain.access import Credential, Principal
 from otari.domain.catalog import Price
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
-from otari.store import accounts
+from otari.store.price_text import read_rates
 from tests.control.house import COST, HOLD, MASTER, NOON, OUTPUT, PRICE, PROMPT, House, ask, good, in_house
 
 LENIENT = Rules(require_pricing=False)
@@ -86,7 +86,7 @@ def test_the_hold_is_an_upper_bound_on_disk(tmp_path: Path) -> None:
         (row,) = await house.rows()
         assert (row["id"], row["state"], row["stream"]) == (admission.request_id, "open", 1)
         assert (row["hold_nano"], row["hold_prompt_nano"], row["hold_estimated"]) == (HOLD, 125_000, 0)
-        assert (row["input_pico"], row["output_pico"], row["price_source"]) == (PRICE.input, PRICE.output, "config")
+        assert (read_rates(row["rates"], "config"), row["price_source"]) == (PRICE, "config")
 
     in_house(tmp_path, scene)
 
@@ -158,7 +158,7 @@ def test_a_budget_is_kept_by_sixty_four_at_once(tmp_path: Path) -> None:
 def test_a_blocked_user_is_told(tmp_path: Path) -> None:
     async def scene(house: House) -> None:
         alice = await house.user()
-        await house.db.write(lambda conn: accounts.set_blocked(conn, "alice", True, NOON))
+        await house.control.users.change("alice", {"blocked": True})
         error = await refusal(house, alice)
         assert (error.kind, error.message) == (Kind.FORBIDDEN, "User 'alice' is blocked")
 
@@ -198,7 +198,7 @@ def test_user_and_budget_are_judged_before_the_price(tmp_path: Path) -> None:
         assert (await refusal(house, master, user="ghost", selector="cloud:unpriced")).kind is Kind.NOT_FOUND
         await house.admit(alice)
         assert (await refusal(house, alice, selector="cloud:unpriced")).kind is Kind.BUDGET
-        await house.db.write(lambda conn: accounts.set_blocked(conn, "alice", True, NOON))
+        await house.control.users.change("alice", {"blocked": True})
         assert (await refusal(house, alice, selector="cloud:unpriced")).kind is Kind.FORBIDDEN
 
     in_house(tmp_path, scene)

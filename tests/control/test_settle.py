@@ -14,7 +14,7 @@ from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
 from otari.domain.ports import Admission, Attempt, FailedAttempt, Outcome
 from otari.store import keys, prices
-from otari.store.ledger import OnCrash
+from otari.store.recovery import OnCrash
 from tests.control.house import COST, HOLD, NOON, House, good, in_house
 
 
@@ -242,12 +242,12 @@ def test_a_start_recovers_what_the_last_process_left(tmp_path: Path, on_crash: O
 def test_prices_of_the_database_are_laid_over_the_catalog(tmp_path: Path) -> None:
     async def first(house: House) -> None:
         price = Price(7_000_000, 7_000_000, source="api", effective_at=NOON)
-        await house.db.write(lambda conn: prices.set_price(conn, "cloud:small", price, NOON))
+        await house.db.write(lambda conn: prices.set_price(conn, "cloud:small", price, NOON, "api", NOON))
 
     async def second(house: House) -> None:
         await house.admit(await house.user())
         (row,) = await house.rows()
-        assert (row["input_pico"], row["price_source"]) == (7_000_000, "api")
+        assert (row["rates"], row["price_source"]) == ('{"input":7000000,"output":7000000}', "api")
 
     in_house(tmp_path, first)
     in_house(tmp_path, second)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from otari.app import Gateway, build
 from otari.config import load
-from otari.web.server import limit_connections, make_runner
+from otari.web.server import answer_straight, limit_connections, make_runner
 from tests.scripted import ScriptedProvider
 
 MASTER = "mk-flows-0123456789abcdef"
@@ -49,6 +49,7 @@ class House:
         await self.runner.setup()
         assert self.runner.server is not None
         limit_connections(self.runner.server)
+        answer_straight(self.runner.server, self.gateway.app)
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         self.port = int(self.runner.addresses[0][1])
         self.base = f"http://127.0.0.1:{self.port}"

@@ -238,3 +238,18 @@ def test_a_key_speaks_for_its_own_user_only(tmp_path: Path) -> None:
             assert (await house.post(chat(user=own))).status == 200
 
     play(scene())
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/models", b"405"), ("/nowhere", b"404")])
+def test_an_answer_to_head_has_no_body(tmp_path: Path, path: str, status: bytes) -> None:
+    """A body there would be read as the beginning of the next answer on that connection."""
+
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            sent = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            head, _, body = (await house.raw(sent.encode())).partition(b"\r\n\r\n")
+            assert head.split()[1] == status
+            assert b"Content-Length: " in head
+            assert body == b""
+
+    play(scene())

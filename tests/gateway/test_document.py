@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otari.domain.errors import Kind, OtariError
-from otari.gateway.document import read_document
+from otari.gateway.document import fingerprint, read_document
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,12 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         assert isinstance(read, dict)
         return
     assert refused.kind is Kind.INVALID
+
+
+def test_a_fingerprint_tells_documents_apart_not_spellings() -> None:
+    mark = fingerprint("/v1/chat/completions", read_document(b'{"a": {"b": 1, "c": [1, 2]}, "d": "\\u00e9"}'))
+    assert len(mark) == 32
+    same = read_document('{"d":"é",  "a":{"c":[1,2],"b":1}}'.encode())
+    assert fingerprint("/v1/chat/completions", same) == mark
+    assert fingerprint("/v1/messages", same) != mark
+    assert fingerprint("/v1/chat/completions", {**same, "a": {"b": 1, "c": [2, 1]}}) != mark

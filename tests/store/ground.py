@@ -13,6 +13,7 @@ from otari.store.ledger import Hold, Settlement
 
 T = TypeVar("T")
 NOON = 1_700_000_000_000
+RATES = '{"input":1000,"output":1000}'
 
 
 class Clock:
@@ -84,11 +85,9 @@ def hold_row(request_id: str, user_id: str = "alice", hold_nano: int = 100, **fa
         hold_nano=hold_nano,
         hold_prompt_nano=hold_nano // 4,
         hold_estimated=False,
-        input_pico=1_000,
-        output_pico=1_000,
-        cache_read_pico=None,
-        cache_write_pico=None,
-        cache_write_1h_pico=None,
+        counts_toward_budget=True,
+        counts_toward_key=False,
+        rates=RATES,
         price_source="config",
         created_at_ms=NOON,
     )
@@ -110,12 +109,9 @@ def end(cost_nano: int | None = 60, **facts: Any) -> Settlement:
         cache_write_tokens=None,
         cache_write_1h_tokens=None,
         reasoning_tokens=None,
+        quantity=None,
         cost_nano=cost_nano,
-        input_pico=1_000,
-        output_pico=1_000,
-        cache_read_pico=None,
-        cache_write_pico=None,
-        cache_write_1h_pico=None,
+        rates=RATES,
         price_source="config",
         usage_source="provider",
         flags="",
@@ -139,14 +135,32 @@ def money(conn: sqlite3.Connection, user_id: str = "alice") -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def key_money(conn: sqlite3.Connection, key_id: str) -> tuple[int, int]:
+    """What was spent with a key that has a budget of its own, and what is reserved."""
+    row = conn.execute("SELECT spend_nano, reserved_nano FROM keys WHERE key_id = ?", (key_id,)).fetchone()
+    return int(row[0]), int(row[1])
+
+
+_BOOKS = """
+SELECT user_id, spend_nano, reserved_nano,
+    (SELECT coalesce(sum(cost_nano), 0) FROM usage u WHERE u.user_id = users.user_id AND counts_toward_budget = 1),
+    (SELECT coalesce(sum(previous_spend_nano), 0) FROM budget_resets r
+     WHERE r.user_id = users.user_id AND r.key_id IS NULL),
+    (SELECT coalesce(sum(hold_nano), 0) FROM usage u
+     WHERE u.user_id = users.user_id AND state = 'open' AND counts_toward_budget = 1)
+FROM users
+UNION ALL
+SELECT key_id, spend_nano, reserved_nano,
+    (SELECT coalesce(sum(cost_nano), 0) FROM usage u WHERE u.key_id = keys.key_id AND counts_toward_key = 1),
+    (SELECT coalesce(sum(previous_spend_nano), 0) FROM budget_resets r WHERE r.key_id = keys.key_id),
+    (SELECT coalesce(sum(hold_nano), 0) FROM usage u
+     WHERE u.key_id = keys.key_id AND state = 'open' AND counts_toward_key = 1)
+FROM keys
+"""
+
+
 def assert_books_agree(conn: sqlite3.Connection) -> None:
-    """Every account is the sum of its rows: charges since the last reset, and open holds."""
-    accounts = conn.execute("""
-        SELECT user_id, spend_nano, reserved_nano,
-            (SELECT coalesce(sum(cost_nano), 0) FROM usage u WHERE u.user_id = users.user_id),
-            (SELECT coalesce(sum(previous_spend_nano), 0) FROM budget_resets r WHERE r.user_id = users.user_id),
-            (SELECT coalesce(sum(hold_nano), 0) FROM usage u WHERE u.user_id = users.user_id AND state = 'open')
-        FROM users""").fetchall()
-    for user_id, spend, reserved, charged, before, held in accounts:
-        assert spend + before == charged, user_id
-        assert reserved == held, user_id
+    """Every account, of users and of keys, is the sum of its rows: charges since the last reset, and open holds."""
+    for name, spend, reserved, charged, before, held in conn.execute(_BOOKS).fetchall():
+        assert spend + before == charged, name
+        assert reserved == held, name

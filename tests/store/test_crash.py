@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from otari.store import accounts, ledger
+from otari.store import accounts, recovery
 from otari.store.db import Database
-from otari.store.ledger import Recovery
+from otari.store.recovery import Recovery
 from tests.store.crash_child import WORKERS
 from tests.store.ground import NOON, assert_books_agree, money, opened
 
@@ -54,15 +54,15 @@ def test_what_was_told_is_on_disk_and_the_rest_is_recovered(tmp_path: Path, dura
             assert set(told["held"]) <= set(rows)  # no request without a row
             for request_id, cost in told["settled"].items():
                 assert rows[request_id] == ("settled", cost)  # an answer that was told is charged, exactly
-            recovery = await db.write(lambda conn: ledger.recover(conn, "hold", LATEST_MS))
-            await check(db, recovery, prefix, rows)
-            return recovery.rows
+            found: Recovery = await db.write(lambda conn: recovery.recover(conn, "hold", LATEST_MS))
+            await check(db, found, prefix, rows)
+            return found.rows
         finally:
             await db.close()
 
-    async def check(db: Database, recovery: Recovery, prefix: str, before: dict[str, tuple[str, int | None]]) -> None:
-        assert recovery.rows == sum(state == "open" for state, _ in before.values())
-        assert recovery.rows <= WORKERS
+    async def check(db: Database, found: Recovery, prefix: str, before: dict[str, tuple[str, int | None]]) -> None:
+        assert found.rows == sum(state == "open" for state, _ in before.values())
+        assert found.rows <= WORKERS
         after = await db.read(lambda conn: _rows(conn, prefix))
         assert {state for state, _ in after.values()} <= {"settled", "recovered"}
         await db.read(assert_books_agree)

@@ -56,10 +56,19 @@ def test_migrating_twice_changes_nothing() -> None:
         "UPDATE users SET spend_nano = -1",
         "UPDATE users SET reserved_nano = reserved_nano - 1",
         f"UPDATE users SET spend_nano = {MAX_NANO_USD + 1}",
-        "INSERT INTO budgets VALUES ('b', NULL, -1, NULL, 0, 0)",
-        "INSERT INTO budgets VALUES ('b', NULL, 1, 0, 0, 0)",
-        "INSERT INTO keys (key_id, digest, prefix, user_id, created_at_ms) VALUES ('k', x'00', 'gw-', 'alice', 0)",
-        "INSERT INTO prices VALUES ('a:b', 0, -1, 0, NULL, NULL, NULL, 'api', 0, 0)",
+        "INSERT INTO budgets VALUES ('b', NULL, -1, NULL, NULL, 0, 0)",
+        "INSERT INTO budgets VALUES ('b', NULL, 1, 0, NULL, 0, 0)",
+        "INSERT INTO budgets VALUES ('b', NULL, 1, 60, 'calendar_day', 0, 0)",  # two kinds of period
+        "INSERT INTO budgets VALUES ('b', NULL, 1, NULL, 'calendar_year', 0, 0)",
+        "UPDATE users SET allowed_models = 'openai:*'",  # not a list
+        "UPDATE users SET budget_id = 'nope'",
+        "INSERT INTO keys (key_id, digest, prefix, user_id, created_at_ms, updated_at_ms)"
+        " VALUES ('k', x'00', 'gw-', 'alice', 0, 0)",
+        "INSERT INTO prices (model_key, effective_at_ms, input_pico, output_pico, source, created_at_ms, updated_at_ms)"
+        " VALUES ('a:b', 0, -1, 0, 'api', 0, 0)",
+        "INSERT INTO prices (model_key, effective_at_ms, input_pico, output_pico, unit, source, created_at_ms,"
+        " updated_at_ms) VALUES ('a:b', 0, 1, 0, 'page', 'api', 0, 0)",
+        "UPDATE usage SET rates = 'free'",
         "UPDATE usage SET state = 'lost'",
         "UPDATE usage SET state = 'settled'",  # without a time
         "UPDATE usage SET settled_at_ms = 1",  # while open

@@ -1,0 +1,38 @@
+"""Bodies to begin with, shown in the reference: by handler name, then by title; the first one is what is filled in."""
+
+from typing import Any
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "post_chat_completions": {
+        "whole": {
+            "model": "stub:script",
+            "messages": [{"role": "user", "content": "Hello"}],
+        },
+        "stream": {
+            "model": "stub:script",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "messages": [{"role": "user", "content": "Hello"}],
+        },
+    },
+    "create_key": {
+        "for a new user": {"key_name": "ci", "user_id": "ci"},
+        "limited": {"key_name": "laptop", "expires_at": "2030-01-01T00:00:00Z", "allowed_models": ["stub:*"]},
+    },
+    "change_key": {"revoke": {"is_active": False}, "never expires": {"expires_at": None}},
+    "create_user": {"user": {"user_id": "alice", "alias": "Alice"}},
+    "change_user": {"block": {"blocked": True}, "no budget": {"budget_id": None}},
+    "create_budget": {
+        "monthly": {"name": "team", "max_budget": 50, "reset_alignment": "calendar_month"},
+        "once": {"max_budget": 5},
+    },
+    "change_budget": {"raise": {"max_budget": 100}, "no cap": {"max_budget": None}},
+    "set_price": {
+        "per token": {
+            "model_key": "openai:gpt-5.2",
+            "input_price_per_million": 1.75,
+            "output_price_per_million": 14,
+            "cache_read_price_per_million": 0.175,
+        }
+    },
+}

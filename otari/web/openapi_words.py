@@ -1,0 +1,91 @@
+"""The sentences of the reference that no route says: what the API is, its groups, its headers, its statuses."""
+
+from typing import Any
+
+from otari.domain.access import Access
+
+DESCRIPTION = """\
+Otari speaks the OpenAI wire to its clients and keeps the keys of providers, the budgets and the ledger to itself.
+
+**Two kinds of keys.** A virtual key (`gw-…`) may ask models. The master key may also manage keys, users, budgets and \
+prices, and must name a user when it asks a model. Send either as `Authorization: Bearer <key>`; `Otari-Key`, \
+`x-api-key` and the older `AnyLLM-Key` and `X-AnyLLM-Key` are read too. The first of them that holds anything counts.
+
+**Two prefixes.** Every path under `/v1` is served under `/api/v1` too.
+
+**Errors** hold the same sentence twice: `detail` for Otari's own clients, `error.message` for OpenAI's. Every answer \
+carries `Otari-Request-ID`, which is also the id of the usage row of a request that asked a model.
+
+**Money** is exact: amounts are decimal USD without rounding on the way, times are UTC with their offset.
+"""
+
+TAGS = {
+    "chat": "Ask a model. Streams are server-sent events; a stream that broke off never looks whole.",
+    "models": "What can be asked for, and what it costs.",
+    "keys": "Virtual keys: what clients hold. A secret is shown once, when it is made.",
+    "users": "Who pays. Every key belongs to a user.",
+    "budgets": "How much users and keys may spend, and when that begins anew.",
+    "pricing": "What models cost, with their history.",
+    "usage": "The ledger: a row for every request that was admitted.",
+    "health": "For load balancers and CI jobs; no key needed. Also served under `/v1` and `/api/v1`.",
+    "gateway": "The gateway about itself; no key needed.",
+}
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A virtual key (`gw-…`), or the master key.",
+    },
+    "keyHeader": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Otari-Key",
+        "description": "The same, plain or as `Bearer <key>`. `x-api-key` is read too.",
+    },
+    "master": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The master key, and no other.",
+    },
+}
+
+# Either of the schemes of a list will do.
+SECURITY: dict[Access, tuple[str, ...]] = {
+    Access.OPEN: (),
+    Access.KEY: ("key", "keyHeader"),
+    Access.MASTER: ("master",),
+}
+
+# Name → what it is, and the statuses that carry it (None: every answer).
+HEADERS: dict[str, tuple[dict[str, Any], frozenset[int] | None]] = {
+    "Otari-Request-ID": (
+        {"description": "Names this request in the log and in the ledger.", "schema": {"type": "string"}},
+        None,
+    ),
+    "Retry-After": (
+        {"description": "Seconds after which it is worth asking again.", "schema": {"type": "integer", "minimum": 0}},
+        frozenset({429}),
+    ),
+}
+
+MEANINGS = {
+    200: "Success.",
+    204: "Done; nothing to tell.",
+    400: "The request is malformed, or asks for something that this gateway does not have.",
+    401: "No key, a wrong or expired one, or not the master key where it is needed.",
+    402: "The model has no price, and `require_pricing` is on.",
+    403: "The budget is used up, the user is blocked, or the key may not do this.",
+    404: "There is no such thing.",
+    408: "The body did not arrive in time.",
+    409: "It conflicts with what is there: an id that is taken, or something that is still in use.",
+    413: "The body is larger than `json_max_bytes`.",
+    415: "The body is not JSON, or is encoded in a way that is not understood.",
+    421: "The Host header does not name this gateway.",
+    422: "A field or parameter breaks its limits.",
+    429: "A rate limit, of this gateway or of the provider.",
+    500: "A fault of the gateway; its log has it under the request id.",
+    502: "The provider failed.",
+    503: "The ledger can not be written, or there are too many connections.",
+    504: "The provider did not answer in time.",
+}

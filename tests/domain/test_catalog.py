@@ -1,0 +1,142 @@
+"""What can be called, at which price, and by whom."""
+
+import pytest
+
+from otari.domain.catalog import FREE, Catalog, ModelRef, Price, Provider, Tier, allows
+from otari.domain.errors import Kind, OtariError
+
+OLD, NEW = Price(1, 1, effective_at=10), Price(2, 2, effective_at=20)
+DEFAULT = Price(7, 7, source="default")
+
+
+def catalog(defaults: bool = True) -> Catalog:
+    def shipped(kind: str, model: str, at_ms: int) -> Price | None:
+        asked.append((kind, model, at_ms))
+        return DEFAULT if (kind, model) == ("openai", "gpt") else None
+
+    asked.clear()
+    return Catalog(
+        [
+            Provider("work", "live", kind="openai"),
+            Provider("openai", "live"),
+            Provider("ollama", "live", free=True),
+            Provider("stub", "stub", free=True, unpriced_models=("dear",)),
+        ],
+        {"fast": ("work:gpt", "stub:a")},
+        {"work:set": (OLD, NEW)},
+        shipped if defaults else None,
+    )
+
+
+asked: list[tuple[str, str, int]] = []
+
+
+@pytest.mark.parametrize(("at_ms", "price"), [(9, None), (10, OLD), (19, OLD), (20, NEW), (10**15, NEW)])
+def test_the_newest_price_that_is_effective_counts(at_ms: int, price: Price | None) -> None:
+    assert catalog().price(ModelRef("work", "set"), at_ms) == price
+
+
+def test_a_model_without_a_price_has_the_shipped_one_of_its_provider_type() -> None:
+    found = catalog()
+    assert found.price(ModelRef("work", "gpt"), 5) is DEFAULT
+    assert found.price(ModelRef("openai", "gpt"), 6) is DEFAULT  # a provider that is called like its type
+    assert found.price(ModelRef("work", "unheard"), 7) is None
+    assert asked == [("openai", "gpt", 5), ("openai", "gpt", 6), ("openai", "unheard", 7)]
+
+
+def test_without_default_prices_such_a_model_has_none() -> None:
+    assert catalog(defaults=False).price(ModelRef("work", "gpt"), 5) is None
+
+
+def test_a_local_server_is_free_and_never_charged_a_vendor_s_price() -> None:
+    found = catalog()
+    assert found.price(ModelRef("ollama", "gpt"), 5) is FREE
+    assert found.price(ModelRef("stub", "dear"), 5) is None
+    found.set_prices("ollama:gpt", (OLD,))
+    assert found.price(ModelRef("ollama", "gpt"), 15) == OLD  # unless somebody sets one
+    assert asked == []
+
+
+def test_prices_are_replaced_and_removed() -> None:
+    found = catalog()
+    found.set_prices("work:set", (OLD,))
+    assert found.price(ModelRef("work", "set"), 30) == OLD
+    found.set_prices("work:set", ())
+    assert found.price(ModelRef("work", "set"), 30) is None
+    assert found.priced_models() == ()
+
+
+@pytest.mark.parametrize(
+    ("selector", "refs"),
+    [
+        ("work:gpt", [("work", "gpt")]),
+        ("work/gpt", [("work", "gpt")]),
+        ("work:org/gpt:free", [("work", "org/gpt:free")]),
+        ("fast", [("work", "gpt"), ("stub", "a")]),
+    ],
+)
+def test_selectors(selector: str, refs: list[tuple[str, str]]) -> None:
+    assert list(catalog().targets(selector)) == refs
+
+
+@pytest.mark.parametrize("selector", ["gpt", "", ":gpt", "work:", "nobody:gpt", "/work"])
+def test_a_selector_that_names_nothing_is_refused_with_what_there_is(selector: str) -> None:
+    with pytest.raises(OtariError, match="ollama, openai, stub, work") as caught:
+        catalog().targets(selector)
+    assert (caught.value.kind, caught.value.param) == (Kind.INVALID, "model")
+
+
+# ---- tiers ----
+
+TIERED = Price(1, 2, 3, source="api", effective_at=5, tiers=(Tier(200, input=20), Tier(100, input=10, reasoning=11)))
+
+
+def test_the_highest_tier_that_is_reached_lies_over_the_rates() -> None:
+    assert TIERED.for_input(99) == Price(1, 2, 3, source="api", effective_at=5)
+    assert TIERED.for_input(100) == Price(10, 2, 3, source="api", effective_at=5, reasoning=11, tier=100)
+    assert TIERED.for_input(10**9) == Price(20, 2, 3, source="api", effective_at=5, tier=200)
+    assert OLD.for_input(10**9) is OLD
+
+
+@pytest.mark.parametrize(
+    ("price", "free"),
+    [
+        (FREE, True),
+        (Price(0, 0, tiers=(Tier(5, input=0),)), True),
+        (Price(0, 0, tiers=(Tier(5, input=1),)), False),
+        (Price(0, 0, cache_write=1), False),
+        (Price(0, 0, reasoning=1), False),
+        (Price(0, 0, request_pico=1), False),
+        (Price(0, 0, image_pico=1), False),
+    ],
+)
+def test_what_is_free(price: Price, free: bool) -> None:
+    assert price.is_free is free
+
+
+# ---- who may use what ----
+
+
+@pytest.mark.parametrize(
+    ("allowed", "passes"),
+    [
+        (None, True),
+        ((), False),
+        (("openai:gpt-5.2",), True),
+        (("openai:gpt-5",), False),  # not the beginning of a name, unless it says so
+        (("openai:gpt-5*",), True),
+        (("openai:*",), True),
+        (("open*",), True),
+        (("*",), True),
+        (("anthropic:*", "openai:gpt-4*"), False),
+        (("OpenAI:gpt-5.2",), False),
+        (("openai/gpt-5.2",), False),
+    ],
+)
+def test_lists_of_models(allowed: tuple[str, ...] | None, passes: bool) -> None:
+    assert allows(allowed, ModelRef("openai", "gpt-5.2")) is passes
+
+
+def test_characters_that_other_pattern_languages_know_mean_themselves() -> None:
+    assert not allows(("openai:gpt-?.2", "openai:gpt-[5].2", "openai:.*", "%"), ModelRef("openai", "gpt-5.2"))
+    assert allows(("openai:a*b*",), ModelRef("openai", "a*bc"))
