@@ -15,7 +15,7 @@ from otari.config.settings import WITHOUT_MEANING
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "otari.yaml.example"
 DOCS = (ROOT / "docs" / "configuration.md").read_text()
-CHANGED_IN_EXAMPLE = {"require_pricing", "providers"}  # so that it works without any key
+CHANGED_IN_EXAMPLE = {"require_pricing", "default_pricing", "providers"}  # so that a first call works, and is priced
 
 
 def default_of(field: structs.FieldInfo) -> Any:

@@ -88,23 +88,32 @@ def explain(usage: Usage, price: Price, quantity: int = 0) -> tuple[Line, ...]:
     of its own is charged like the one that it is a part of. Counts that contradict each other (more cached than read,
     more reasoned than written) make the whole plain. A long prompt's tier holds for every token of the request.
     """
-    price = price.for_input(usage.input or 0)
+    meters = _meters(usage, price, quantity)
+    return tuple(Line(meter, count, rate_pico, count * rate_pico) for meter, count, rate_pico in meters if count)
+
+
+def _meters(usage: Usage, price: Price, quantity: int) -> list[tuple[str, int, int]]:
+    """Every meter that may have counted: its name, its count and its rate."""
+    if price.tiers:
+        price = price.for_input(usage.input or 0)
     plain, read, write, long_write = _input_parts(usage)
     written, reasoned = _output_parts(usage)
-    write_rate = price.input if price.cache_write is None else price.cache_write
-    meters = (
-        ("input", plain, price.input),
-        ("cache_read", read, price.input if price.cache_read is None else price.cache_read),
-        ("cache_write", write, write_rate),
-        ("cache_write_1h", long_write, write_rate if price.cache_write_1h is None else price.cache_write_1h),
-        ("output", written, price.output),
-        ("reasoning", reasoned, price.output if price.reasoning is None else price.reasoning),
-        ("request", 1 if price.request_pico else 0, price.request_pico),
-        ("image", quantity if price.image_pico else 0, price.image_pico),
-        ("second", quantity if price.second_pico else 0, price.second_pico),
-        ("character", quantity if price.character_pico else 0, price.character_pico),
-    )
-    return tuple(Line(meter, count, rate_pico, count * rate_pico) for meter, count, rate_pico in meters if count)
+    meters = [("input", plain, price.input), ("output", written, price.output)]
+    if plain != usage.input:
+        write_rate = price.input if price.cache_write is None else price.cache_write
+        meters[1:1] = (
+            ("cache_read", read, price.input if price.cache_read is None else price.cache_read),
+            ("cache_write", write, write_rate),
+            ("cache_write_1h", long_write, write_rate if price.cache_write_1h is None else price.cache_write_1h),
+        )
+    if reasoned:
+        meters.append(("reasoning", reasoned, price.output if price.reasoning is None else price.reasoning))
+    if price.request_pico:
+        meters.append(("request", 1, price.request_pico))
+    if quantity:
+        units = (("image", price.image_pico), ("second", price.second_pico), ("character", price.character_pico))
+        meters += [(meter, quantity, rate_pico) for meter, rate_pico in units if rate_pico]
+    return meters
 
 
 def _input_parts(usage: Usage) -> tuple[int, int, int, int]:
@@ -124,7 +133,9 @@ def _output_parts(usage: Usage) -> tuple[int, int]:
 
 def cost(usage: Usage, price: Price, quantity: int = 0) -> int:
     """What `usage` costs at `price`, in nano-USD: the sum of the lines of `explain`, rounded once, half up."""
-    pico = sum(line.amount_pico for line in explain(usage, price, quantity))
+    pico = 0
+    for _, count, rate_pico in _meters(usage, price, quantity):
+        pico += count * rate_pico
     return (pico + PICO_PER_NANO // 2) // PICO_PER_NANO
 
 
@@ -133,15 +144,18 @@ def dearest(prompt_tokens: int, output_tokens: int, price: Price, quantity: int 
 
     It holds whatever part of the prompt is counted, so every tier that can be reached is looked at.
     """
-    reachable = [price.for_input(0)]
-    reachable += [price.for_input(t.min_input_tokens) for t in price.tiers if t.min_input_tokens <= prompt_tokens]
-    pico = max(prompt_tokens * _dearest_input(p) + output_tokens * max(p.output, p.reasoning or 0) for p in reachable)
+    pico = _dearest_pico(prompt_tokens, output_tokens, price)
+    for tier in price.tiers:
+        if tier.min_input_tokens <= prompt_tokens:
+            reached = price.for_input(tier.min_input_tokens)
+            pico = max(pico, _dearest_pico(prompt_tokens, output_tokens, reached))
     pico += price.request_pico + quantity * (price.image_pico + price.second_pico + price.character_pico)
     return -(-pico // PICO_PER_NANO)
 
 
-def _dearest_input(price: Price) -> int:
-    return max(price.input, price.cache_read or 0, price.cache_write or 0, price.cache_write_1h or 0)
+def _dearest_pico(prompt_tokens: int, output_tokens: int, price: Price) -> int:
+    of_input = max(price.input, price.cache_read or 0, price.cache_write or 0, price.cache_write_1h or 0)
+    return prompt_tokens * of_input + output_tokens * max(price.output, price.reasoning or 0)
 
 
 def document_tokens(decoded_bytes: int) -> int:

@@ -165,6 +165,24 @@ def test_the_hold_is_an_upper_bound(usage: Usage, price: Price, more_prompt: int
     assert money.cost(usage, price, 3) <= money.dearest(prompt, output, price, 3)
 
 
+@pytest.mark.parametrize(
+    ("worst", "price"),
+    [
+        (Usage(200, 30), Price(5_000, 7_000, 1_000, 2_000)),
+        (Usage(200, 30, cache_read=200), Price(5_000, 7_000, 9_000)),
+        (Usage(200, 30, cache_write=200), Price(5_000, 7_000, cache_write=6_250)),
+        (Usage(200, 30, None, 200, 200), Price(5_000, 7_000, cache_write=6_250, cache_write_1h=10_000)),
+        (Usage(200, 30, reasoning=30), Price(5_000, 7_000, reasoning=11_000)),
+        (Usage(200, 30), Price(5_000, 7_000, request_pico=13_000)),
+        (Usage(200, 30), Price(5_000, 7_000, tiers=(Tier(200, input=8_000),))),
+        (Usage(200, 30), Price(5_000, 7_000, tiers=(Tier(150, output=90_000), Tier(201, input=99_000)))),
+        (Usage(199, 30), Price(5_000, 7_000, tiers=(Tier(200, input=1_000, output=500),))),  # cheaper when long
+    ],
+)
+def test_the_hold_is_no_more_than_the_worst_that_can_come(worst: Usage, price: Price) -> None:
+    assert money.dearest(worst.input or 0, worst.output or 0, price) == money.cost(worst, price)
+
+
 def reference(usage: Usage, price: dict[str, Decimal], threshold: int, dearer: dict[str, Decimal]) -> int:
     """The cost in decimals of USD per million tokens, as one would reckon by hand."""
     total, output = Decimal(usage.input or 0), Decimal(usage.output or 0)
