@@ -74,15 +74,26 @@ class Dialect(Protocol):
 
     def read_request(self, doc: Doc) -> ChatRequest: ...
 
-    def write_request(self, request: ChatRequest) -> Doc: ...
+    def write_request(self, request: ChatRequest, *, dropped: list[str] | None = None) -> Doc:
+        """The request on this wire. `dropped` gets a short, stable name for everything that the wire can not carry
+        (or carries only in another form), and for every repair. Raises OtariError(INVALID) where silence would do harm:
+        media that can not be sent, several choices where there is one.
+        """
+        ...
 
     def read_reply(self, doc: Doc) -> Reply: ...
 
-    def write_reply(self, reply: Reply) -> Doc: ...
+    def write_reply(self, reply: Reply, *, dropped: list[str] | None = None) -> Doc:
+        """The whole answer on this wire; `dropped` as in `write_request`."""
+        ...
 
     def reader(self) -> StreamReader: ...
 
-    def writer(self, *, wants_usage: bool) -> StreamWriter: ...
+    def writer(self, *, wants_usage: bool, input_tokens: int | None = 0) -> StreamWriter:
+        """Writes one stream. `input_tokens` is what is known or counted of the prompt before the answer begins, for
+        wires that tell it in their first frame.
+        """
+        ...
 
     def usage_in(self, doc: Doc) -> Usage | None:
         """The usage that a whole answer tells; None when it tells none. Numbers are not yet checked."""

@@ -43,19 +43,19 @@ class OpenAIChat:
     def read_request(self, doc: Doc) -> ChatRequest:
         return request_codec.read_request(doc)
 
-    def write_request(self, request: ChatRequest) -> Doc:
+    def write_request(self, request: ChatRequest, *, dropped: list[str] | None = None) -> Doc:
         return request_codec.write_request(request)
 
     def read_reply(self, doc: Doc) -> Reply:
         return reply_codec.read_reply(doc)
 
-    def write_reply(self, reply: Reply) -> Doc:
+    def write_reply(self, reply: Reply, *, dropped: list[str] | None = None) -> Doc:
         return reply_codec.write_reply(reply, self._clock())
 
     def reader(self) -> ChatReader:
         return ChatReader()
 
-    def writer(self, *, wants_usage: bool) -> ChatWriter:
+    def writer(self, *, wants_usage: bool, input_tokens: int | None = 0) -> ChatWriter:
         return ChatWriter(wants_usage=wants_usage, clock=self._clock)
 
     def usage_in(self, doc: Doc) -> Usage | None:

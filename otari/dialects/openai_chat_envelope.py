@@ -5,90 +5,51 @@ Shapes follow the public OpenAI API reference. A null is the same as an absent k
 
 from typing import Any
 
-import orjson
-
 from otari.dialects import data_url
 from otari.dialects.dialect import Envelope
+from otari.dialects.envelope import (
+    body,
+    check_number,
+    check_object,
+    is_private,
+    read_boolean,
+    read_integer,
+    read_model,
+    read_objects,
+    refuse_missing_features,
+)
 from otari.domain.chat import Doc
 from otari.domain.errors import OtariError, invalid
 from otari.domain.money import IMAGE_TOKENS, MAX_TOKENS, REMOTE_FILE_TOKENS, audio_tokens, document_tokens
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-MAX_MODEL_CHARS = 512
 MAX_CHOICES = 128
-
-# Keys that speak to this gateway, and keys with which a client would choose where a request goes and who pays for it.
-_PRIVATE = frozenset(
-    [
-        "user",
-        "mcp_servers",
-        "mcp_server_ids",
-        "guardrails",
-        "tools_header",
-        "max_tool_iterations",
-        "session_label",
-        "api_key",
-        "api_base",
-        "base_url",
-        "api_version",
-        "organization",
-        "client",
-        "credentials",
-    ]
-)
-_NOT_YET = ("mcp_servers", "mcp_server_ids", "guardrails")
-_GATEWAY_TOOLS = {
-    "otari_code_execution": ("no sandbox", "OTARI_SANDBOX_URL"),
-    "otari_web_search": ("no search backend", "OTARI_WEB_SEARCH_URL"),
-}
-
-
-def is_private(key: str, value: object) -> bool:
-    """Whether a top-level key of a request never goes to a provider. OpenRouter's `provider` is an object: it goes."""
-    return key in _PRIVATE or key.startswith("aws_") or (key == "provider" and isinstance(value, str))
-
-
-def refuse_missing_features(doc: Doc) -> None:
-    """Raise OtariError(INVALID) for gateway features that a request asks for and that this gateway does not have."""
-    for key in _NOT_YET:
-        if doc.get(key) is not None:
-            raise invalid(f"{key} is not available on this gateway. Remove {key} from the request.", key)
-    for tool in doc.get("tools") or ():
-        kind = tool.get("type")
-        if isinstance(kind, str) and kind in _GATEWAY_TOOLS:
-            lack, setting = _GATEWAY_TOOLS[kind]
-            raise invalid(
-                f"{kind} tool requested but {lack} is configured on this gateway. "
-                f"Set {setting} on the gateway, or remove {kind} from `tools`.",
-                "tools",
-            )
 
 
 def read_envelope(doc: Doc, size: int) -> Envelope:
     """Check a request and peek at it; see `Dialect.read_envelope`."""
-    model = _model(doc)
-    messages = _objects(doc, "messages")
+    model = read_model(doc)
+    messages = read_objects(doc, "messages")
     if not messages:
         raise invalid("messages must be a list of at least one message.", "messages")
     has_parts = False
     for index, message in enumerate(messages):
         has_parts |= _check_message(message, f"messages[{index}]")
-    _objects(doc, "tools")
+    read_objects(doc, "tools")
     refuse_missing_features(doc)
     for key in ("temperature", "top_p"):
-        _number(doc, key)
+        check_number(doc, key)
+    check_object(doc, "stream_options")
     options = doc.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise invalid("stream_options must be an object.", "stream_options")
-    limits = [_integer(doc, key, MAX_TOKENS) for key in ("max_tokens", "max_completion_tokens")]
+    limits = [read_integer(doc, key, MAX_TOKENS) for key in ("max_tokens", "max_completion_tokens")]
     return Envelope(
         model=model,
-        stream=_boolean(doc, "stream"),
+        stream=read_boolean(doc, "stream"),
         user=_user(doc),
         prompt_tokens=size + _media_correction(messages) if has_parts else size,
         output_tokens=max((limit for limit in limits if limit is not None), default=None),
-        choices=_integer(doc, "n", MAX_CHOICES) or 1,
-        wants_usage=_boolean(options or {}, "include_usage", "stream_options.include_usage"),
+        choices=read_integer(doc, "n", MAX_CHOICES) or 1,
+        wants_usage=read_boolean(options or {}, "include_usage", "stream_options.include_usage"),
     )
 
 
@@ -98,26 +59,10 @@ def same_request(doc: Doc, model: str, *, stream_usage: bool) -> bytes:
     edited["model"] = model
     if stream_usage and doc.get("stream") is True:
         edited["stream_options"] = {**(doc.get("stream_options") or {}), "include_usage": True}
-    try:
-        return orjson.dumps(edited)
-    except orjson.JSONEncodeError:
-        raise invalid("The request is nested too deeply: at most 250 levels can be sent on.") from None
+    return body(edited)
 
 
-# ---- one check per kind of value -----------------------------------------------------------------------------------
-
-
-def _model(doc: Doc) -> str:
-    model = doc.get("model")
-    if model is None or model == "":
-        raise invalid("Invalid request: model is required", "model")
-    if not isinstance(model, str):
-        raise invalid("model must be a string.", "model")
-    if not model.strip():
-        raise invalid("Invalid request: model is required", "model")
-    if len(model) > MAX_MODEL_CHARS:
-        raise invalid(f"model must have at most {MAX_MODEL_CHARS} characters.", "model")
-    return model
+# ---- checks ---------------------------------------------------------------------------------------------------------
 
 
 def _user(doc: Doc) -> str | None:
@@ -125,40 +70,6 @@ def _user(doc: Doc) -> str | None:
     if user is not None and not isinstance(user, str):
         raise invalid("user must be a string.", "user")
     return user or None
-
-
-def _objects(doc: Doc, key: str) -> list[Doc]:
-    values = doc.get(key)
-    if values is None:
-        return []
-    if not isinstance(values, list):
-        raise invalid(f"{key} must be a list of objects.", key)
-    for index, value in enumerate(values):
-        if not isinstance(value, dict):
-            raise invalid(f"{key}[{index}] must be an object.", f"{key}[{index}]")
-    return values
-
-
-def _boolean(doc: Doc, key: str, name: str | None = None) -> bool:
-    value = doc.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise invalid(f"{name or key} must be true or false.", name or key)
-    return value is True
-
-
-def _integer(doc: Doc, key: str, most: int) -> int | None:
-    value = doc.get(key)
-    if value is None:
-        return None
-    if type(value) is not int or not 1 <= value <= most:
-        raise invalid(f"{key} must be an integer from 1 to {most}.", key)
-    return value
-
-
-def _number(doc: Doc, key: str) -> None:
-    value = doc.get(key)
-    if value is not None and type(value) not in (int, float):
-        raise invalid(f"{key} must be a number.", key)
 
 
 def _check_message(message: Doc, name: str) -> bool:
@@ -198,8 +109,8 @@ def _media_correction(messages: list[Doc]) -> int:
 
 def _part_correction(part: Doc) -> int:
     kind = part.get("type")
-    body: Any = part.get(kind) if isinstance(kind, str) else None
-    match kind, body:
+    told: Any = part.get(kind) if isinstance(kind, str) else None
+    match kind, told:
         case "image_url", {"url": str(url)} | str(url):
             return IMAGE_TOKENS - (len(url) if data_url.is_data_url(url) else 0)
         case "input_audio", {"data": str(data)}:

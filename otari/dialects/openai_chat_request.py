@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from otari.dialects.openai_chat_envelope import is_private
+from otari.dialects.envelope import is_private
 from otari.dialects.openai_chat_message import NAME
 from otari.dialects.openai_chat_turns import read_turns, write_turns
 from otari.domain.chat import ChatRequest, Doc, Opaque, Sampling, Shape, Tool, ToolChoice

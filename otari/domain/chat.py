@@ -120,13 +120,18 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the model may call. `parameters` is a JSON Schema."""
+    """A function that the model may call. `parameters` is a JSON Schema.
+
+    `native` is set when the client offered something else than a plain function (a tool that takes plain text, a member
+    of a group, a local shell): the tool as its dialect knows it. Other dialects use the function.
+    """
 
     name: str
     description: str | None = None
     parameters: Doc | None = None
     strict: bool | None = None
     cache: Doc | None = None
+    native: Opaque | None = None
 
 
 @dataclass(frozen=True, slots=True)

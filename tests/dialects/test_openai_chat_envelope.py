@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otari.dialects.envelope import is_private
 from otari.dialects.openai_chat import OPENAI_CHAT
-from otari.dialects.openai_chat_envelope import is_private
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import IMAGE_TOKENS, REMOTE_FILE_TOKENS
 from tests.dialects.told import outcome

@@ -1,0 +1,257 @@
+"""Items of a Responses stream while they grow: each gives the canonical events of its own parts.
+
+A number that is passed in and given back is the next free number of a part.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from otari.dialects.openai_chat_message import complete, raw_arguments
+from otari.dialects.openai_responses.calls import read_call
+from otari.dialects.openai_responses.carrier import FAMILY
+from otari.dialects.openai_responses.items import keys_of, kind_of
+from otari.domain.chat import (
+    Doc,
+    Event,
+    Part,
+    PartDelta,
+    PartEnded,
+    PartSigned,
+    PartStarted,
+    Refusal,
+    Text,
+    Thinking,
+    unfold_part,
+)
+
+Piece = tuple[str, int]  # the kind of a text within an item, and its number
+
+
+class Growing:
+    """An item under way. `refused` says that the model declined in it."""
+
+    kind = ""
+
+    def __init__(self, item: Doc) -> None:
+        self._item = item
+        self._texts: dict[Piece, list[str]] = {}
+        self.refused = False
+
+    def begin(self, events: list[Event], number: int) -> int:
+        """The item begins. Its keys, if it has any, stand before its parts."""
+        return number
+
+    def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
+        """More of one text of the item."""
+        raise NotImplementedError
+
+    def complete(self, events: list[Event], number: int, piece: Piece, text: str) -> tuple[int, bool]:
+        """The whole of one text: what of it was not told yet is told now. False when it contradicts what was told."""
+        told = "".join(self._texts.get(piece, ()))
+        if text.startswith(told):
+            return self.grow(events, number, piece, text[len(told) :]), True
+        return number, self._bears(told)
+
+    def _bears(self, told: str) -> bool:
+        """Whether a text that was told can stand though the whole is another one (white space that was put right)."""
+        return True
+
+    def settle(self, events: list[Event], number: int, item: Doc) -> tuple[int, bool]:
+        """Everything that the finished item tells and that was not told yet."""
+        right = True
+        for piece, text in self._pieces(item):
+            number, fits = self.complete(events, number, piece, text)
+            right = right and fits
+        return number, right
+
+    def _pieces(self, item: Doc) -> list[tuple[Piece, str]]:
+        raise NotImplementedError
+
+    def end(self, events: list[Event]) -> str | None:
+        """The item has ended; the arguments if it was a call."""
+        raise NotImplementedError
+
+
+class _Message(Growing):
+    """A message of the assistant: each of its content parts is a part."""
+
+    kind = "message"
+
+    def __init__(self, item: Doc) -> None:
+        super().__init__(item)
+        self._parts: dict[Piece, int] = {}
+        self._keys = keys_of(item, "message")
+
+    def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
+        if not text:
+            return number
+        part = self._parts.get(piece)
+        if part is None:
+            for keys in self._keys:
+                events += unfold_part(number, keys)
+                number += 1
+            self._keys = []
+            part = self._parts[piece] = number
+            number += 1
+            self.refused = self.refused or piece[0] == "refusal"
+            events.append(PartStarted(part, Refusal("") if piece[0] == "refusal" else Text("")))
+            self._texts[piece] = []
+        self._texts[piece].append(text)
+        events.append(PartDelta(part, text))
+        return number
+
+    def _pieces(self, item: Doc) -> list[tuple[Piece, str]]:
+        pieces: list[tuple[Piece, str]] = []
+        for at, part in enumerate(_objects(item.get("content"))):
+            match part:
+                case {"type": "output_text", "text": str(text)}:
+                    pieces.append((("text", at), text))
+                case {"type": "refusal", "refusal": str(text)}:
+                    pieces.append((("refusal", at), text))
+        return pieces
+
+    def end(self, events: list[Event]) -> str | None:
+        events += (PartEnded(part) for part in self._parts.values())
+        return None
+
+
+class _Reasoning(Growing):
+    """Reasoning: all its texts are one part, which the encrypted content of the finished item signs."""
+
+    kind = "reasoning"
+
+    def __init__(self, item: Doc) -> None:
+        super().__init__(item)
+        self._part: int | None = None
+
+    def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
+        if not text:
+            return number
+        number = self._open(events, number)
+        if piece not in self._texts:
+            if self._texts:
+                events.append(PartDelta(self._part or 0, "\n\n"))
+            self._texts[piece] = []
+        self._texts[piece].append(text)
+        events.append(PartDelta(self._part or 0, text))
+        return number
+
+    def _open(self, events: list[Event], number: int) -> int:
+        if self._part is not None:
+            return number
+        self._part = number
+        events.append(PartStarted(number, Thinking("", family=FAMILY)))
+        return number + 1
+
+    def settle(self, events: list[Event], number: int, item: Doc) -> tuple[int, bool]:
+        number, right = super().settle(events, number, item)
+        encrypted = item.get("encrypted_content")
+        if isinstance(encrypted, str) and encrypted:
+            number = self._open(events, number)
+            events.append(PartSigned(self._part or 0, encrypted))
+        return number, right
+
+    def _pieces(self, item: Doc) -> list[tuple[Piece, str]]:
+        return [
+            ((key, at), part["text"])
+            for key in ("summary", "content")
+            for at, part in enumerate(_objects(item.get(key)))
+            if isinstance(part.get("text"), str)
+        ]
+
+    def end(self, events: list[Event]) -> str | None:
+        if self._part is not None:
+            events.append(PartEnded(self._part))
+        return None
+
+
+class _FunctionCall(Growing):
+    """A call of a function. Its arguments may stand in the first event already: then the last one tells them again."""
+
+    kind = "function_call"
+    _text: Piece = ("arguments", 0)
+
+    def __init__(self, item: Doc, call: Part) -> None:
+        super().__init__(item)
+        self._call = call
+        self._part = 0
+        self._texts[self._text] = []
+
+    def begin(self, events: list[Event], number: int) -> int:
+        for keys in keys_of(self._item, self.kind):
+            events += unfold_part(number, keys)
+            number += 1
+        self._part = number
+        events.append(PartStarted(number, self._call))
+        return number + 1
+
+    def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
+        if text and piece == self._text:
+            self._texts[piece].append(text)
+            events.append(PartDelta(self._part, text))
+        return number
+
+    def _bears(self, told: str) -> bool:
+        return complete(told)
+
+    def _pieces(self, item: Doc) -> list[tuple[Piece, str]]:
+        told = item.get("arguments")
+        return [(self._text, raw_arguments(told))] if told is not None else []
+
+    def end(self, events: list[Event]) -> str | None:
+        events.append(PartEnded(self._part))
+        return "".join(self._texts[self._text])
+
+
+class _FreeCall(_FunctionCall):
+    """A call of a tool that takes plain text: its text grows inside the JSON of the one argument."""
+
+    kind = "custom_tool_call"
+    _text: Piece = ("input", 0)
+
+    def begin(self, events: list[Event], number: int) -> int:
+        number = super().begin(events, number)
+        events.append(PartDelta(self._part, '{"input":"'))
+        return number
+
+    def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
+        if text and piece == self._text:
+            self._texts[piece].append(text)
+            events.append(PartDelta(self._part, orjson.dumps(text)[1:-1].decode()))
+        return number
+
+    def _bears(self, told: str) -> bool:
+        return False
+
+    def _pieces(self, item: Doc) -> list[tuple[Piece, str]]:
+        text = item.get("input")
+        return [(self._text, text)] if isinstance(text, str) else []
+
+    def end(self, events: list[Event]) -> str | None:
+        events += (PartDelta(self._part, '"}'), PartEnded(self._part))
+        return "{}"
+
+
+def growing(item: Doc) -> Growing | None:
+    """The item that begins, when it is one whose pieces are told one by one; None when it is told whole at its end.
+
+    A call that does not say yet what it calls is told at its end too.
+    """
+    kind = kind_of(item)
+    if kind == "message":
+        return _Message(item)
+    if kind == "reasoning":
+        return _Reasoning(item)
+    if kind not in ("function_call", "custom_tool_call"):
+        return None
+    call = read_call({key: value for key, value in item.items() if key not in ("arguments", "input")})
+    if call is None:
+        return None
+    begun = replace(call, arguments="")
+    return _FunctionCall(item, begun) if kind == "function_call" else _FreeCall(item, begun)
+
+
+def _objects(told: Any) -> list[Doc]:
+    return [entry if isinstance(entry, dict) else {} for entry in told] if isinstance(told, list) else []
