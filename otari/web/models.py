@@ -6,10 +6,9 @@ from aiohttp import web
 
 from otari.domain.catalog import Catalog, ModelRef, Price
 from otari.domain.errors import Kind, OtariError
+from otari.store.records import per_million
 from otari.web import reply
 from otari.web.visit import Visit
-
-_PICO_PER_TOKEN_PER_USD_PER_MILLION = 1_000_000
 
 
 async def list_models(visit: Visit) -> web.StreamResponse:
@@ -48,8 +47,8 @@ def _card(model_id: str, owner: str, price: Price | None) -> dict[str, Any]:
     pricing = None
     if price is not None:
         pricing = {
-            "input_price_per_million": price.input / _PICO_PER_TOKEN_PER_USD_PER_MILLION,
-            "output_price_per_million": price.output / _PICO_PER_TOKEN_PER_USD_PER_MILLION,
+            "input_price_per_million": per_million(price.input),
+            "output_price_per_million": per_million(price.output),
         }
     return {
         "id": model_id,
