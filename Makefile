@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test check bench e2e e2e-real prices reference lock clean
+.PHONY: help run build test check bench e2e e2e-real nightly prices reference lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -38,6 +38,12 @@ e2e: $(VENV)/installed build ## drive the built file with real clients
 
 e2e-real: $(VENV)/installed build ## the same against a real model server
 	$(BIN)/python scripts/e2e_real.py
+
+# The same tests in their long form; a failure names the seed that repeats it.
+nightly: $(VENV)/installed build ## the long runs: 200 kills, 2,000 histories of the ledger, many examples of every law
+	OTARI_KILL_ROUNDS=200 $(BIN)/python -m pytest tests/e2e/test_kill.py
+	OTARI_SEEDS=2000 OTARI_STEPS=200 $(BIN)/python -m pytest tests/store/test_simulation.py tests/store/test_ledger_machine.py
+	$(BIN)/python -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_real -n auto --hypothesis-profile nightly
 
 # Everything that tests and checks need, as locked; the token tables; and this tree itself, importable as it is.
 $(VENV)/installed: requirements/run.txt requirements/dev.txt setup.cfg pyproject.toml scripts/pack_tokens.py

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import sqlite3
 import subprocess
 import sys
@@ -16,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # as `python benchmarks/run.py` 
 
 import run
 from harness import report, scenarios
+from harness.counts import measure_counts
 from harness.gateway import Gateway, check_ledger
 from harness.load import COMPILER, SOURCES, Load, Target, build_tools
 from harness.machine import Cores
 from harness.processes import BenchmarkError, free_port, serving
+from harness.prompts import coding_request
 from harness.session import BUILD, Session
 from harness.startup import measure_start
 
@@ -69,6 +72,20 @@ def test_a_proxy_adds_time_to_the_first_token() -> None:
     assert figures["direct"] > 0
     assert figures["added by yardstick"] > 0
     assert figures["fdatasync of 4 kB, p50"] > 0
+
+
+def test_an_answer_that_is_no_count_is_no_measurement() -> None:
+    with bench() as measured, pytest.raises(BenchmarkError, match="counted nothing"):
+        measure_counts(measured)
+
+
+def test_no_two_requests_of_a_coding_client_are_alike() -> None:
+    first, again, other = (coding_request("m", 48_000, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert 40_000 < len(first) < 60_000
+    assert not {tool["description"] for tool in json.loads(first)["tools"]} & {
+        tool["description"] for tool in json.loads(other)["tools"]
+    }
 
 
 @pytest.mark.parametrize("source", ["loadgen.c", "mock_llm.c"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from otari.config import Loaded
+from otari.config import Loaded, platform_url
 from otari.domain.catalog import Price, Provider
 
 
@@ -18,6 +18,7 @@ def check_report(
     doc: dict[str, Any] = {
         "source": loaded.source,
         "address": f"http://{config.host}:{config.port}",
+        "platform": platform_url(config),
         "ledger": config.database_url,
         "durability": config.durability,
         "require_pricing": config.require_pricing,
@@ -53,6 +54,17 @@ def routes_report(*, as_json: bool) -> int:
 def _check_lines(doc: Mapping[str, Any]) -> Iterable[str]:
     yield f"configuration  {doc['source']}: valid"
     yield f"address        {doc['address']}"
+    if doc["platform"] is not None:
+        yield f"platform       {doc['platform']} decides and accounts: this gateway is connected"
+        yield f"reports        {doc['ledger']} (durability {doc['durability']})"
+    else:
+        yield from _own_lines(doc)
+    for warning in doc["warnings"]:
+        yield f"note           {warning}"
+
+
+def _own_lines(doc: Mapping[str, Any]) -> Iterable[str]:
+    """What this gateway decides itself."""
     yield f"ledger         {doc['ledger']} (durability {doc['durability']})"
     yield f"pricing        {len(doc['priced_models'])} models priced, unpriced ones are " + (
         "refused (402)" if doc["require_pricing"] else "served at no recorded cost"
@@ -62,8 +74,6 @@ def _check_lines(doc: Mapping[str, Any]) -> Iterable[str]:
         yield f"provider       {provider['name']}: {provider['base_url'] or 'built in'} ({models})"
     if not doc["providers"]:
         yield "provider       none: set a provider's key variable or configure one under `providers`"
-    for warning in doc["warnings"]:
-        yield f"note           {warning}"
 
 
 def _print_lines(lines: Iterable[str]) -> None:

@@ -68,7 +68,7 @@ def serve(options: argparse.Namespace) -> int:
         loaded = _load(options.config, overrides)
     except ConfigError as error:
         return _config_problems(error)
-    from otari.app import run_gateway
+    from otari.serving import run_gateway
 
     return run_gateway(loaded, port_file=options.port_file)
 

@@ -12,12 +12,15 @@ from otari.domain.catalog import Provider
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The facts to print. `master_key` and `api_key` are set only when they were made just now."""
+    """The facts to print. `master_key` and `api_key` are set only when they were made just now; `platform` is the
+    control plane that the gateway is connected to.
+    """
 
     version: str
     address: str
     ledger: str
     providers: Sequence[Provider]
+    platform: str | None = None
     warnings: Sequence[str] = ()
     master_key: str | None = None
     api_key: str | None = None
@@ -47,8 +50,13 @@ class _Paint:
 
 def _lines(facts: Welcome, paint: _Paint) -> Iterable[str]:
     yield paint.head(f"otari {facts.version} serves {facts.address}")
-    yield f"  ledger     {facts.ledger}"
-    yield f"  providers  {', '.join(_named(p) for p in facts.providers) or 'none: set a provider key or configure one'}"
+    if facts.platform is not None:
+        yield f"  platform   {facts.platform} decides and accounts; clients send its user tokens as bearer tokens"
+        yield f"  reports    {facts.ledger}"
+    else:
+        named = ", ".join(_named(p) for p in facts.providers)
+        yield f"  ledger     {facts.ledger}"
+        yield f"  providers  {named or 'none: set a provider key or configure one'}"
     for warning in facts.warnings:
         yield f"  note       {warning}"
     if facts.master_key is not None:

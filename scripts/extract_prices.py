@@ -7,8 +7,9 @@ that is skipped could be the one that doubles a price.
 
 The file is JSON with a line for each model, so that a change of prices can be read as a difference. `match` names the
 models that an entry is for: a text is a whole name, an object a pattern, a list means "any of these", all in lower
-case. Rates are pico-USD, under the names of `otari.domain.catalog.Price`. The last price in the list that holds at the
-asked time counts, the first if none does; an entry without rates is known and has no price.
+case. `context` is the context window in tokens, where the package tells it. Rates are pico-USD, under the names of
+`otari.domain.catalog.Price`. The last price in the list that holds at the asked time counts, the first if none does; an
+entry without rates is known and has no price.
 """
 
 import ast
@@ -211,7 +212,22 @@ def when(constraint: Record | None) -> dict[str, Any]:
 def model(info: Record) -> dict[str, Any]:
     known(info, "ModelInfo")
     match = clause(info["match"])
-    return {"id": info["id"], "match": match if isinstance(match, list) else [match], "prices": prices(info)}
+    return {
+        "id": info["id"],
+        "match": match if isinstance(match, list) else [match],
+        **window(info),
+        "prices": prices(info),
+    }
+
+
+def window(info: Record) -> dict[str, int]:
+    """The context window, if it is told."""
+    tokens = info["context_window"]
+    if tokens is None:
+        return {}
+    if type(tokens) is not int or tokens <= 0:
+        raise ValueError(f"{info['id']} has a context window of {tokens!r}")
+    return {"context": tokens}
 
 
 def providers(source: str) -> list[Record]:

@@ -7,6 +7,7 @@ python scripts/write_api_reference.py --check   end with 1 when it is not up to 
 import sys
 import textwrap
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def _type(name: str, schema: Doc) -> Iterator[str]:
     yield "| Field | Type | Meaning |\n|---|---|---|\n"
     for field, told in schema["properties"].items():
         required = field in schema.get("required", ())
-        yield _row(field, _type_name(told), told, required, told.get("description"))
+        meanings = (choice.get("description") for choice in (told, *told.get("anyOf", ())))
+        yield _row(field, _type_name(told), told, required, next(filter(None, meanings), None))
     if schema.get("additionalProperties") is False:
         yield "\nOther fields are refused.\n"
 
@@ -115,14 +117,15 @@ def _type_name(schema: Doc) -> str:
     if ref := schema.get("$ref"):
         name = ref.rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
-    if choices := schema.get("anyOf"):
+    if "type" not in schema and (choices := schema.get("anyOf")):
         return " or ".join(_type_name(choice) for choice in choices)
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     kind = schema.get("type", "anything")
     if kind == "array":
         return f"list of {_type_name(schema.get('items', {}))}"
-    return str(kind)
+    name = kind if isinstance(kind, str) else " or ".join(kind)
+    return f"{name} ({schema['format']})" if "format" in schema else name
 
 
 def _limits(schema: Doc) -> str:
@@ -135,6 +138,8 @@ def _limits(schema: Doc) -> str:
         ("minItems", "maxItems", " items"),
     ):
         words += _range(merged.get(low), merged.get(high), unit)
+    if "multipleOf" in merged:
+        words.append(f"exact to {Decimal(repr(merged['multipleOf'])):f}")
     if "exclusiveMinimum" in merged:
         words.append(f"more than {merged['exclusiveMinimum']}")
     default = schema.get("default")

@@ -253,7 +253,6 @@ def test_only_the_first_hundred_problems_are_told() -> None:
         ("tokenizer: [approx]", "tokenizer: must be one of approx, cl100k_base, o200k_base, not a list"),
         ("aliases: {a: {b: c}}", "aliases.a: must be a list, not a mapping"),
         ("vision_strategy: ocr", "vision_strategy: is not supported by this version; remove it"),
-        ("platform: {}", "platform: is not supported by this version; remove it"),
     ],
 )
 def test_one_problem_one_line(text: str, problem: str) -> None:

@@ -1,5 +1,6 @@
 """`otari/config/settings.py`, `otari.yaml.example` and `docs/configuration.md` say the same."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec import NODEFAULT, Struct, structs
 
-from otari.config import ClientArgs, Config, PriceSettings, ProviderSettings, load, prices, providers
+from otari.config import ClientArgs, Config, PriceSettings, ProviderSettings, limits, load, prices, providers
 from otari.config.document import read_yaml
 from otari.config.provider_types import provider_types
-from otari.config.settings import WITHOUT_MEANING
+from otari.config.settings import WITHOUT_MEANING, LimitSettings, PlatformSettings, QuirkSettings
+from otari.domain.catalog import NO_QUIRKS, Limits, Quirks
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "otari.yaml.example"
@@ -23,7 +25,9 @@ def default_of(field: structs.FieldInfo) -> Any:
 
 
 def plain(value: object) -> object:
-    """A default as YAML would give it."""
+    """A default as YAML would give it; that of a whole block is an empty one."""
+    if isinstance(value, Struct):
+        return {}
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -57,10 +61,29 @@ def test_the_docs_name_every_key_with_its_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "cls"), [("A provider: `providers.<name>`", ProviderSettings), ("Prices: `pricing.", PriceSettings)]
+    ("heading", "cls"),
+    [
+        ("A provider: `providers.<name>`", ProviderSettings),
+        ("Prices: `pricing.", PriceSettings),
+        ("Limits of models: `model_limits.", LimitSettings),
+        ("The platform: `platform`", PlatformSettings),
+        ("Quirks: `providers.<name>.quirks`", QuirkSettings),
+    ],
 )
 def test_the_docs_name_every_key_of_an_entry(heading: str, cls: type[Struct]) -> None:
     assert sorted(rows(heading)) == sorted(keys(cls))
+
+
+def test_the_docs_name_the_defaults_of_the_platform() -> None:
+    for key, told in rows("The platform: `platform`").items():
+        assert read_yaml(told.strip("`").encode(), "docs") == getattr(PlatformSettings(), key), key
+
+
+def test_every_quirk_can_be_configured_and_the_docs_name_its_default() -> None:
+    table = rows("Quirks: `providers.<name>.quirks`")
+    assert keys(QuirkSettings) == [field.name for field in dataclasses.fields(Quirks)]
+    for key, told in table.items():
+        assert read_yaml(told.strip("`").encode(), "docs") == plain(getattr(NO_QUIRKS, key)), key
 
 
 def test_the_docs_name_what_client_args_holds() -> None:
@@ -95,14 +118,17 @@ def test_the_example_shows_every_key_with_its_default() -> None:
     document = read_yaml(uncommented().encode(), "example")
     assert isinstance(document, dict)
     assert sorted(document) == sorted(keys(Config))
-    nested = {"providers", "aliases", "pricing"}  # these show samples
+    nested = {"providers", "aliases", "pricing", "model_limits", "platform"}  # these show samples
     for field in structs.fields(Config):
         if field.name not in CHANGED_IN_EXAMPLE | nested:
             assert document[field.name] == plain(default_of(field)), field.name
+    assert document["platform"] == structs.asdict(PlatformSettings())
     shown: set[str] = {key for entry in document["providers"].values() for key in entry}
     assert shown == set(keys(ProviderSettings))
     (price,) = document["pricing"].values()
     assert sorted(price) == sorted(keys(PriceSettings))
+    (limit,) = document["model_limits"].values()
+    assert sorted(limit) == sorted(keys(LimitSettings))
 
 
 def test_the_example_is_valid_with_everything_switched_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -113,5 +139,6 @@ def test_the_example_is_valid_with_everything_switched_on(monkeypatch: pytest.Mo
     loaded = load("everything.yaml", {"OPENAI_API_KEY": "sk-1", "LAB_KEY": "k-2"})
     assert loaded.warnings == ()
     assert list(prices(loaded.config)) == ["openai:gpt-5.2-mini"]
+    assert limits(loaded.config) == {"openai:gpt-5.2-mini": Limits(400_000, 128_000)}
     assert list(loaded.config.aliases) == ["fast", "steady"]
     assert [p.name for p in providers(loaded.config, loaded.environ)] == ["stub", "openai", "ollama", "lab"]

@@ -24,7 +24,7 @@ providers: list[Provider] = [
             price_variants=[PriceVariant(when={'speed': 'fast'}, prices=ModelPrice(input_mtok=Decimal('9')))],
         ),
         ModelInfo(
-            id='dated', match=ClauseRegex(regex='^D'),
+            id='dated', context_window=8192, match=ClauseRegex(regex='^D'),
             prices=[
                 ConditionalPrice(prices=ModelPrice(audio_hours=Decimal('0.111'))),
                 ConditionalPrice(
@@ -75,6 +75,7 @@ def test_what_it_makes_of_the_source(tmp_path: Path) -> None:
         }
     ]
     assert dated["match"] == [{"regex": "^D"}]
+    assert [model.get("context") for model in (big, dated, gift, riddle)] == [None, 8192, None, None]
     assert dated["prices"] == [
         {"input": 0, "output": 0, "second_pico": 30_833_333, "unit": "second"},
         {"from": "2026-01-05", "input": 0, "output": 1_000_001, "request_pico": 12_000_000_000},
@@ -99,6 +100,8 @@ def test_what_it_makes_of_the_source(tmp_path: Path) -> None:
         ("tzinfo=datetime.UTC", "tzinfo=berlin"),
         ("StartDateConstraint(start_date", "EndDateConstraint(end_date"),
         ("audio_hours=Decimal('0.111')", "audio_hours=Decimal('1'), input_audio_hours=Decimal('2')"),
+        ("context_window=8192", "context_window=0"),
+        ("context_window=8192", "context_window='8k'"),
         ("providers: list", "vendors: list"),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 
 from otari.config import ConfigError, Loaded, load, providers
 from otari.config.provider_types import provider_types
-from otari.domain.catalog import Provider, Timeouts
+from otari.config.providers import SPOKEN
+from otari.domain.catalog import NO_QUIRKS, Provider, Quirks, Timeouts
 from otari.domain.secret import Secret
 
 KEY = "sk-test-0123456789"
@@ -51,8 +52,10 @@ def test_every_shipped_type_can_be_served(name: str) -> None:
     base = "" if kind.base_url or kind.via == "stub" else "api_base: https://host.example/v1"
     environ = {kind.key_env[0]: KEY} if kind.key_env else {}
     provider = serving(f"port: 4711\nproviders: {{{name}: {{{base}}}}}", **environ)[name]
-    assert provider.speaks == ("openai-chat",)
-    assert provider.paths["chat"].startswith("/")
+    assert provider.speaks == tuple(SPOKEN[word] for word in kind.dialects)
+    assert set(provider.paths) <= set(provider.speaks)
+    assert all(path.startswith("/") for path in provider.paths.values())
+    assert set(provider.auths) <= set(provider.speaks)
     assert provider.free is kind.local
     assert (provider.secret is None) is (not kind.key_env or kind.via == "stub")
     assert (provider.auth == "none") is (provider.secret is None)
@@ -241,6 +244,7 @@ def test_a_full_entry() -> None:
             connect_timeout_s: 2
             silence_timeout_s: 33.5
             stream_usage: true
+            quirks: {user_after_tools: true, efforts: [low]}
             client_args: {timeout: 9, custom_headers: {X-Team: "a b", authorization-extra: "${K}"}}
         """,
         K=KEY,
@@ -251,12 +255,15 @@ def test_a_full_entry() -> None:
         base_url="https://api.mistral.ai/v1",
         secret=Secret(KEY),
         auth="bearer",
-        paths={"chat": "/chat/completions"},
+        speaks=("anthropic-messages", "openai-chat"),
         headers=(("X-Team", Secret("a b")), ("authorization-extra", Secret(KEY))),
         models=("a", "b/c"),
         timeouts=Timeouts(2.0, 33.5),
         stream_usage=True,
         kind="mistral",
+        quirks=Quirks(
+            later_system="keep", content_null=False, seed_key="random_seed", efforts=("low",), tool_ids="nine"
+        ),
     )
     assert KEY not in repr(provider)
 
@@ -272,13 +279,34 @@ def test_servers_that_refuse_stream_options_are_known() -> None:
     assert (found["openai"].stream_usage, found["mistral"].stream_usage) == (True, False)
 
 
-def test_dialects_that_can_not_be_spoken_yet() -> None:
-    (problem,) = problems_of("providers: {openai: {api_key: k, dialects: [messages, gemini]}}")
-    assert problem == (
-        "providers.openai.dialects: none of messages, gemini can be spoken yet; this version speaks chat"
+def test_a_server_that_nobody_knows_has_no_quirks_but_those_that_are_set() -> None:
+    found = serving(
+        """
+        providers:
+          lab: {type: openai_compatible, api_base: "http://h/v1"}
+          den: {type: openai_compatible, api_base: "http://d/v1", quirks: {shapes: [], top_k: yes}}
+          openai: {api_key: k}
+        """
     )
-    loaded = loaded_from("providers: {openai: {api_key: k, dialects: [responses, chat]}}")
-    assert loaded.warnings == ("providers.openai.dialects: responses can not be spoken yet; chat is used",)
+    assert found["lab"].quirks == NO_QUIRKS
+    assert found["den"].quirks == Quirks(shapes=(), top_k=True)
+    assert (found["openai"].quirks.developer_role, found["openai"].quirks.max_tokens_key) == (
+        True,
+        "max_completion_tokens",
+    )
+
+
+def test_the_dialects_of_an_entry_win_over_those_of_its_type() -> None:
+    assert serving("providers: {openai: {api_key: k}}")["openai"].speaks == ("openai-responses", "openai-chat")
+    told = serving("providers: {openai: {api_key: k, dialects: [messages, gemini, messages]}}")["openai"]
+    assert told.speaks == ("anthropic-messages", "gemini")
+
+
+def test_strict_translation_is_a_matter_of_the_provider() -> None:
+    assert serving("providers: {openai: {api_key: k, translation: strict}}")["openai"].strict
+    assert not serving("providers: {openai: {api_key: k}}")["openai"].strict
+    (problem,) = problems_of("providers: {openai: {api_key: k, translation: loose}}")
+    assert problem.startswith("providers.openai.translation: ")
 
 
 def test_the_stub() -> None:
@@ -287,7 +315,7 @@ def test_the_stub() -> None:
         name="fake",
         via="stub",
         auth="none",
-        paths={"chat": "/chat/completions"},
+        speaks=("openai-chat", "anthropic-messages", "openai-responses", "gemini"),
         models=("m",),
         free=True,
         unpriced_models=("dear",),
@@ -310,6 +338,8 @@ def test_the_stub() -> None:
         ("opena: {}", "providers.opena"),
         ("x: {type: stub, provider_type: stub}", "providers.x.provider_type"),
         ("ollama: {client_args: {max_retries: 1}}", "providers.ollama.client_args.max_retries"),
+        ("ollama: {quirks: {topk: true}}", "providers.ollama.quirks.topk"),
+        ("ollama: {quirks: {efforts: [low, extreme]}}", "providers.ollama.quirks.efforts[1]"),
         ("ollama: {client_args: {timeout: 0}}", "providers.ollama.client_args.timeout"),
         ("ollama: {client_args: {custom_headers: {'a b': c}}}", "providers.ollama.client_args.custom_headers.'a b'"),
         ("ollama: {client_args: {custom_headers: {Host: c}}}", "providers.ollama.client_args.custom_headers.Host"),

@@ -21,10 +21,12 @@ Durability = Literal["full", "normal"]
 
 # The models of the mock that scenarios ask for; their names tell it what to answer.
 WHOLE = "mock-d0"
-FIREHOSE = "mock-n2000-i0"
+FIREHOSE_CHUNKS = 2000
+FIREHOSE = f"mock-n{FIREHOSE_CHUNKS}-i0"
 PACED = "mock-d0-n20-i5"
 
-_PROVIDER = "mock"
+# The mock under two names: as a provider that speaks Chat Completions, and as one that speaks Messages.
+_PROVIDERS = {"mock": ("openai", "chat"), "mock-messages": ("anthropic", "messages")}
 _PRICE = {"input_price_per_million": 1.0, "output_price_per_million": 2.0}
 _BUDGET_ID = "benchmark"
 _BUDGET_NANO_USD = 10**15  # a million dollars: in force on every request, never reached
@@ -94,7 +96,7 @@ class Gateway:
                 server.port,
                 server,
                 headers=(f"Authorization: Bearer {key}",),
-                model_prefix=f"{_PROVIDER}:",
+                routes=True,
             )
             yield target
         check_ledger(self.database, target.answered)
@@ -107,13 +109,15 @@ class Gateway:
             "durability": self.durability,
             "master_key": secrets.token_hex(32),
             "providers": {
-                _PROVIDER: {
-                    "type": "openai",
+                name: {
+                    "type": kind,
+                    "dialects": [dialect],
                     "api_key": "up",
                     "api_base": f"http://127.0.0.1:{self.mock_port}/v1",
                 }
+                for name, (kind, dialect) in _PROVIDERS.items()
             },
-            "pricing": {f"{_PROVIDER}:{model}": _PRICE for model in (WHOLE, FIREHOSE, PACED)},
+            "pricing": {f"{name}:{model}": _PRICE for name in _PROVIDERS for model in (WHOLE, FIREHOSE, PACED)},
             "require_pricing": True,
         }
         path = self.folder / "otari.yaml"

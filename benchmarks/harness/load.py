@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.processes import BenchmarkError, Server
 
@@ -14,7 +14,12 @@ COMPILER = ("gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra")
 _GRACE_S = 20.0
 _STREAM_MAX_S = 60.0
 
-_PATH = "/v1/chat/completions"
+Wire = Literal["chat", "messages", "responses"]
+_PATHS: dict[Wire, str] = {
+    "chat": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "responses": "/v1/responses",
+}
 
 # About a kilobyte, as short questions with a system prompt are.
 _SYSTEM_PROMPT = "Answer briefly, name your sources, and say so when you do not know. " * 12
@@ -23,13 +28,16 @@ _QUESTION = "What is the capital of France?"
 
 @dataclass(slots=True)
 class Target:
-    """Something that load can be sent to. `answered` counts every request that it answered in this run."""
+    """Something that load can be sent to. `answered` counts every request that it answered in this run.
+
+    `routes`: it chooses providers, so that models are asked for as `provider:model`.
+    """
 
     name: str
     port: int
     server: Server | None = None  # None: the mock itself, whose cost is not looked at
     headers: Sequence[str] = ()
-    model_prefix: str = ""
+    routes: bool = False
     answered: int = field(default=0)
 
     def cpu_s(self) -> float:
@@ -39,29 +47,44 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send: chat completions for a model of the mock, over so many connections at once.
+    """What to send: requests for a model of the mock, over so many connections at once.
 
-    Either for `seconds`, one whole answer after another, or `streams` streams in all.
+    Either for `seconds`, one whole answer after another, or `streams` streams in all. `wire` is the dialect of the
+    request, `provider` whom a target that routes shall ask.
     """
 
     model: str
     connections: int
     seconds: float = 0.0
     streams: int = 0
+    wire: Wire = "chat"
+    provider: str = "mock"
+
+    @property
+    def path(self) -> str:
+        """Where requests of this dialect go."""
+        return _PATHS[self.wire]
 
     def body(self, target: Target) -> bytes:
         """The request, with the model's name as the target wants it."""
-        doc: dict[str, Any] = {
-            "model": target.model_prefix + self.model,
-            "messages": [
-                {"role": "system", "content": _SYSTEM_PROMPT},
-                {"role": "user", "content": _QUESTION},
-            ],
-            "max_tokens": 1024,
-        }
+        doc = _question(self.wire) | {"model": f"{self.provider}:{self.model}" if target.routes else self.model}
         if self.streams:
-            doc |= {"stream": True, "stream_options": {"include_usage": True}}
+            doc["stream"] = True
+            if self.wire == "chat":
+                doc["stream_options"] = {"include_usage": True}
         return json.dumps(doc).encode()
+
+
+def _question(wire: Wire) -> dict[str, Any]:
+    """The same short question in each dialect."""
+    asked = {"role": "user", "content": _QUESTION}
+    match wire:
+        case "chat":
+            return {"messages": [{"role": "system", "content": _SYSTEM_PROMPT}, asked], "max_tokens": 1024}
+        case "messages":
+            return {"system": _SYSTEM_PROMPT, "messages": [asked], "max_tokens": 1024}
+        case "responses":
+            return {"instructions": _SYSTEM_PROMPT, "input": [asked], "max_output_tokens": 1024, "store": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +116,7 @@ class Tools:
         body.write_bytes(load.body(target))
         mode = "streams" if load.streams else "requests"
         limit_s = load.seconds or _STREAM_MAX_S
-        command: list[str | Path] = [self.loadgen, mode, "-p", str(target.port), "-u", _PATH, "-b", body]
+        command: list[str | Path] = [self.loadgen, mode, "-p", str(target.port), "-u", load.path, "-b", body]
         command += ["-c", str(load.connections), "-d", str(limit_s)]
         if load.streams:
             command += ["-n", str(load.streams)]

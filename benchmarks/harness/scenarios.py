@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from harness.gateway import FIREHOSE, PACED, WHOLE, Durability
-from harness.load import Load, Result, Target, Tools
+from harness.gateway import FIREHOSE, FIREHOSE_CHUNKS, PACED, WHOLE, Durability
+from harness.load import Load, Result, Target, Tools, Wire
 from harness.processes import BenchmarkError
 from harness.report import Figure, Progress, median
 
 _SETTLE_S = 0.1  # what a target still does after its last answer belongs to that answer
 _WARM_UP_S = 0.3
+_SPOKEN = {"mock": "chat", "mock-messages": "messages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class Effort:
     alone_s: float = 0.7  # requests over one connection
     firehose_streams: int = 300  # of 2,000 chunks each
     paced_streams: int = 12  # of about 0.1 s each
+    counts: int = 200  # of tokens, one at a time
 
 
-QUICK = Effort(rounds=2, busy_s=0.7, alone_s=0.3, firehose_streams=150, paced_streams=6)
+QUICK = Effort(rounds=2, busy_s=0.7, alone_s=0.3, firehose_streams=150, paced_streams=6, counts=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,46 @@ def measure_firehose(bench: Bench) -> list[Figure]:
     return [
         _cpu_figure("firehose", gateway, yardstick, cpu_s, "s per 100,000 chunks", gate=1.3),
         _cpu_figure("firehose", reencoding, yardstick, cpu_s, "s per 100,000 chunks", gate=None),
+    ]
+
+
+# What clients speak, and the provider that speaks something else.
+_CELLS: tuple[tuple[Wire, str], ...] = (
+    ("messages", "mock"),
+    ("responses", "mock"),
+    ("chat", "mock-messages"),
+    ("responses", "mock-messages"),
+)
+
+
+def measure_translated(bench: Bench) -> list[Figure]:
+    """CPU per 100,000 chunks of streams whose client and provider speak different dialects."""
+    streams = bench.effort.firehose_streams // 4
+    with bench.yardstick("reencode") as yardstick, bench.gateway("full") as gateway:
+        runs = [(yardstick, Load(FIREHOSE, connections=8, streams=streams), yardstick.name)]
+        for wire, provider in _CELLS:
+            load = Load(FIREHOSE, connections=8, streams=streams, wire=wire, provider=provider)
+            runs.append((gateway, load, f"{wire} over {_SPOKEN[provider]}"))
+        cpu_s = _by_target()
+        for target, load, _ in runs:
+            bench.tools.run(target, replace(load, streams=8))
+        for number in range(bench.effort.rounds):
+            for target, load, name in runs if number % 2 == 0 else reversed(runs):
+                bench.progress.step(f"round {number + 1} of {bench.effort.rounds}: {name}")
+                run = bench.costed(target, load)
+                # Not the chunks that were seen: a Responses stream tells its whole text again at its end.
+                cpu_s[name].append(run.cpu_s / (run.result.answers * FIREHOSE_CHUNKS) * 1e5)
+    theirs = cpu_s.pop(yardstick.name)
+    return [
+        Figure(
+            "translated",
+            f"CPU, {name} / re-encoding yardstick",
+            "x",
+            _ratios(ours, theirs),
+            0.8,
+            f"{median(ours)} / {median(theirs)} s per 100,000 chunks",
+        )
+        for name, ours in cpu_s.items()
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import scenarios
+from harness.counts import measure_counts
 from harness.gateway import Durability, Gateway
 from harness.load import SOURCES, Target, Tools, build_tools
 from harness.machine import Cores, choose_cores, fdatasync_p50_ms, pinned
@@ -20,7 +21,9 @@ YARDSTICK = SOURCES.parent / "yardstick.py"
 LOADED = {
     "requests": scenarios.measure_requests,
     "firehose": scenarios.measure_firehose,
+    "translated": scenarios.measure_translated,
     "first-token": scenarios.measure_first_token,
+    "counts": measure_counts,
 }
 SCENARIOS = (*LOADED, "start")
 

@@ -24,7 +24,7 @@ function typeName(schema) {
 }
 
 function bareName(schema) {
-  if (schema.anyOf) return schema.anyOf.map(typeName).join(" or ");
+  if (schema.anyOf && !schema.type) return schema.anyOf.map(typeName).join(" or ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.length === 1 ? JSON.stringify(schema.enum[0]) : typeof schema.enum[0];
   if (schema.type === "array") return "list of " + (schema.items ? typeName(schema.items) : "anything");
@@ -112,7 +112,7 @@ function sample(schema, whole, seen = []) {
   if (plain.const !== undefined) return plain.const;
   if (plain.enum) return plain.enum[0];
   if (plain.default !== undefined && plain.default !== null) return plain.default;
-  if (plain.anyOf) return plain.anyOf.length ? sample(plain.anyOf[0], whole, seen) : null;
+  if (plain.anyOf && !plain.type) return plain.anyOf.length ? sample(plain.anyOf[0], whole, seen) : null;
   if (plain.properties) {
     if (seen.includes(plain.title)) return {};
     const wanted = Object.entries(plain.properties).filter(
@@ -121,7 +121,7 @@ function sample(schema, whole, seen = []) {
     return Object.fromEntries(wanted.map(([name, told]) => [name, sample(told, whole, [...seen, plain.title])]));
   }
   if (nullable && whole) return null;
-  switch (plain.type) {
+  switch ([plain.type].flat()[0]) {
     case "array": return plain.items && inner(plain.items) ? [sample(plain.items, whole, seen)] : [];
     case "object": return {};
     case "integer": case "number": return plain.minimum || 0;

@@ -124,6 +124,8 @@ def _words(record: Record, screen: Screen) -> Iterator[tuple[str, str]]:
         yield "budget", "the user's account was spared: the key is excluded from its budget"
     for flag in record["flags"]:
         yield "flag", f"{flag}: {_FLAGS[flag]}" if flag in _FLAGS else value_text(flag, "text", screen)
+    if record["dropped"]:
+        yield "dropped", f"not carried by the translation: {', '.join(record['dropped'])}"
 
 
 def _hold(record: Record) -> str:
@@ -146,6 +148,7 @@ def _plain(record: Record, screen: Screen) -> Iterator[str]:
     for name in ("usage_source", "price_source", "tier_from_input_tokens", "counts_toward_budget"):
         yield f"{name}\t{value_text(record[name], 'text', screen)}"
     yield f"flags\t{','.join(record['flags'])}"
+    yield f"dropped\t{','.join(record['dropped'])}"
 
 
 def _usd(nano: int) -> str:

@@ -14,6 +14,7 @@ from otari.command.parsing import (
     metadata,
     moment,
     text_or_none,
+    translation,
     words_or_none,
     yes_no,
 )
@@ -42,6 +43,7 @@ _FACTS = (
     Column("spares the user's budget", "exclude_from_budget"),
     Column("allowed models", "allowed_models"),
     Column("rejects another user", "reject_user_mismatch"),
+    Column("translation", "translation"),
     Column("metadata", "metadata"),
 )
 # The API's names of facts, and the store's where they differ.
@@ -142,7 +144,7 @@ def _book(db: Any, errand: Errand) -> Any:
 def _facts(errand: Errand) -> dict[str, Any]:
     """What was typed, under the names and with the values of the API."""
     facts = given(errand.options, "user_id", "key_name", "metadata", "allowed_models", "budget_id")
-    facts |= given(errand.options, "exclude_from_budget", "reject_user_mismatch", "is_active")
+    facts |= given(errand.options, "exclude_from_budget", "reject_user_mismatch", "is_active", "translation")
     for text in given(errand.options, "expires_at").values():
         facts["expires_at"] = None if text in ("", "none") else iso(moment(text, errand.now_ms, ahead=True))
     return facts
@@ -184,6 +186,7 @@ def _options(parser: Parser) -> None:
     parser.optional("--budget", "budget_id", text_or_none)
     parser.optional("--exclude-from-budget", "exclude_from_budget", yes_no)
     parser.optional("--reject-user-mismatch", "reject_user_mismatch", yes_no)
+    parser.optional("--translation", "translation", translation)
     parser.optional("--metadata", "metadata", metadata)
 
 

@@ -33,6 +33,7 @@ options of create and change:
       --budget ID                      a cap of its own, beside the user's (none takes it away)
       --exclude-from-budget yes|no     do not charge the user's account
       --reject-user-mismatch yes|no    refuse requests that name another user
+      --translation strict|lenient|none   strict: refuse what can not be translated without loss
       --metadata JSON                  an object of your own
 """
 

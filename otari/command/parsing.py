@@ -155,6 +155,13 @@ def yes_no(text: str) -> bool:
     return text == "yes"
 
 
+def translation(text: str) -> str | None:
+    """`strict` or `lenient`; `none` is None (as the provider says)."""
+    if text not in ("strict", "lenient", "none"):
+        raise ValueError(f"{text!r}: write strict, lenient or none")
+    return None if text == "none" else text
+
+
 def words_or_none(text: str) -> list[str] | None:
     """Words parted by commas; `any` is None (no limit), the empty text is no word at all."""
     if text == "any":

@@ -1,9 +1,11 @@
 """Configuration: files and environment → one frozen, typed `Config`. The only reader of YAML in the product."""
 
 from otari.config.loading import Loaded, load, load_stub_script
+from otari.config.mode import platform_url
+from otari.config.model_limits import limits
 from otari.config.pricing import prices
 from otari.config.problems import ConfigError
-from otari.config.providers import providers
+from otari.config.providers import platform_provider, providers
 from otari.config.settings import ClientArgs, Config, PriceSettings, ProviderSettings
 
 __all__ = [
@@ -13,8 +15,11 @@ __all__ = [
     "Loaded",
     "PriceSettings",
     "ProviderSettings",
+    "limits",
     "load",
     "load_stub_script",
+    "platform_provider",
+    "platform_url",
     "prices",
     "providers",
 ]

@@ -21,6 +21,7 @@ from otari.config.environment import (
     scalar_variables,
     whole_environment,
 )
+from otari.config.mode import check_mode, with_platform
 from otari.config.problems import ConfigError, Problems, below
 from otari.config.providers import find_providers
 from otari.config.rules import check
@@ -71,7 +72,8 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     raw = {key: interpolate(value, whole, key, problems) for key, value in raw.items()}
 
     reader = Typing(problems, labels)
-    config: Config = reader.struct(struct_type(Config), _modern(raw, problems))
+    config: Config = reader.struct(struct_type(Config), with_platform(_modern(raw, problems), whole, problems))
+    check_mode(config, problems)
     found = find_providers(config, whole, problems)
     names = {*config.providers, *(provider.name for provider in found)}
     config = check(config, names, labels, problems)
@@ -149,7 +151,7 @@ def _document_of(environ: Mapping[str, str], problems: Problems) -> tuple[dict[s
 
 
 def _scalar_keys() -> tuple[str, ...]:
-    many = (inspect.DictType, inspect.VarTupleType)
+    many = (inspect.DictType, inspect.VarTupleType, inspect.StructType)
     return tuple(field.name for field in struct_type(Config).fields if not isinstance(field.type, many))
 
 

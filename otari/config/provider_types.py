@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from otari.config.document import read_yaml
 from otari.config.problems import Problems
-from otari.config.settings import DialectWord
+from otari.config.settings import DialectWord, QuirkSettings
 from otari.config.shipped import shipped
 from otari.config.typed import WRONG, Typing, struct_type
 
@@ -18,17 +18,22 @@ SHIPPED_FILE = "providers.yaml"
 SYNONYMS = {"openai-compatible": "openai_compatible"}
 
 
+Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
+
+
 class ProviderType(Struct, frozen=True, kw_only=True):
     """What is known of a kind of provider; the comment at the top of the data file explains every field."""
 
     display_name: str
     base_url: str | None = None
     base_suffix: str | None = None
-    auth: Literal["bearer", "x-api-key", "api-key"] = "bearer"
+    auth: Auth = "bearer"
+    auths: Mapping[DialectWord, Auth] = {}
     key_env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
     dialects: tuple[DialectWord, ...] = ("chat",)
-    chat_path: str = "/chat/completions"
+    elsewhere: tuple[DialectWord, ...] = ()
+    paths: Mapping[DialectWord, str] = {}
     stream_usage: bool = True
     local: bool = False
     key_optional: bool = False
@@ -36,6 +41,7 @@ class ProviderType(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     prices_id: str | None = None
     usage_source: Literal["provider", "stub"] = "provider"
+    quirks: QuirkSettings = QuirkSettings()
     via: Literal["live", "stub"] = "live"
 
 

@@ -1,17 +1,24 @@
 """Configured and automatic providers: settings laid over the shipped types, keys and addresses from the environment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import structs
 
 from otari.config.problems import Problems, below, nearest, shown_text
 from otari.config.provider_types import SYNONYMS, ProviderType, find_type, provider_types
-from otari.config.settings import Config, DialectWord, ProviderSettings
-from otari.domain.catalog import Provider, Timeouts
+from otari.config.settings import Config, DialectWord, ProviderSettings, QuirkSettings
+from otari.domain.catalog import Provider, Quirks, Timeouts
 from otari.domain.secret import Secret
 
 LOOPBACK_NAMES = ("localhost", "::1", "[::1]")
-SPOKEN: Mapping[DialectWord, str] = {"chat": "openai-chat"}  # the words that have an implementation
+SPOKEN: Mapping[DialectWord, str] = {  # the names that dialects have inside
+    "chat": "openai-chat",
+    "messages": "anthropic-messages",
+    "responses": "openai-responses",
+    "gemini": "gemini",
+}
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound to
 _DEFAULT_SILENCE_S = 600.0  # reasoning models think for minutes before the first byte
@@ -24,7 +31,7 @@ _OWN_HEADERS = ("connection", "content-length", "content-type", "host", "transfe
 def providers(config: Config, environ: Mapping[str, str]) -> tuple[Provider, ...]:
     """The providers to serve: the configured ones, then those that a key variable in `environ` switches on.
 
-    Raises ConfigError with every problem.
+    None of them when connected to a platform, which chooses. Raises ConfigError with every problem.
     """
     problems = Problems()
     found = find_providers(config, environ, problems)
@@ -32,8 +39,36 @@ def providers(config: Config, environ: Mapping[str, str]) -> tuple[Provider, ...
     return found
 
 
+def platform_provider(kind: str, base_url: str | None, secret: Secret | None) -> Provider:
+    """A provider as a control plane names it: by its type, with a key and perhaps an address of its own.
+
+    Its `via` is "absent" when the type is not known or has no address, or when key or address can not be used. It is
+    `free` when its address is one of this machine or its neighbours, unless another one is given.
+    """
+    found = find_type(kind)
+    parts = None if found is None else _split(base_url or found.base_url or "")
+    if found is None or parts is None or found.via != "live" or (secret is not None and not header_safe(secret)):
+        return Provider(kind if found else shown_text(kind)[1:-1], "absent", speaks=tuple(SPOKEN.values()))
+    return Provider(
+        name=kind,
+        via=found.via,
+        base_url=f"{parts.scheme}://{parts.netloc}" + _with_suffix(parts.path.rstrip("/"), found.base_suffix or ""),
+        secret=secret,
+        speaks=_speaks(_dialects(found, base_url or "")),
+        auth=found.auth if secret else "none",
+        auths={SPOKEN[word]: auth for word, auth in found.auths.items()} if secret else {},
+        paths={SPOKEN[word]: path for word, path in found.paths.items()},
+        stream_usage=found.stream_usage,
+        free=found.local,
+        quirks=_quirks(found.quirks),
+        kind=kind,
+    )
+
+
 def find_providers(config: Config, environ: Mapping[str, str], problems: Problems) -> tuple[Provider, ...]:
     """Like `providers`, but problems are collected and a provider that has one is left out."""
+    if config.ai_token is not None:
+        return ()
     found = [_configured(name, entry, config, environ, problems) for name, entry in config.providers.items()]
     found += [
         _automatic(name, kind, config, environ, problems)
@@ -51,6 +86,11 @@ def is_loopback(host: str) -> bool:
 def header_safe(secret: Secret) -> bool:
     """Whether a key can travel in a header: visible ASCII characters only."""
     return bool(_VISIBLE_ASCII.fullmatch(secret.reveal()))
+
+
+def usable_address(url: str) -> bool:
+    """Whether `url` is an http or https address without user, query or fragment."""
+    return _split(url) is not None
 
 
 def _switched_on(kind: ProviderType, environ: Mapping[str, str]) -> bool:
@@ -103,7 +143,7 @@ def _provider(
     _check_headers(path, entry, problems)
     base_url = "" if is_stub else _base_url(path, kind, entry, config, environ, problems)
     secret = None if is_stub else _key(path, kind, entry, environ, problems)
-    speaks = _speaks(path, entry.dialects or kind.dialects, problems)
+    speaks = _speaks(entry.dialects or _dialects(kind, base_url))
     if len(problems.errors) > before:
         return None
     return Provider(
@@ -113,7 +153,8 @@ def _provider(
         secret=secret,
         speaks=speaks,
         auth=kind.auth if secret else "none",
-        paths={"chat": kind.chat_path},
+        auths={SPOKEN[word]: auth for word, auth in kind.auths.items()} if secret else {},
+        paths={SPOKEN[word]: path for word, path in kind.paths.items()},
         headers=tuple(entry.client_args.custom_headers.items()),
         models=entry.models or kind.models,
         timeouts=Timeouts(
@@ -124,7 +165,25 @@ def _provider(
         unpriced_models=entry.unpriced_models,
         usage_source=kind.usage_source,
         kind=_type_name(name, entry),
+        quirks=_quirks(kind.quirks, entry.quirks),
+        strict=entry.translation == "strict",
     )
+
+
+def _quirks(*layers: QuirkSettings) -> Quirks:
+    """The quirks that the layers tell, each laid over those before it."""
+    told = (structs.asdict(layer) for layer in layers)
+    return Quirks(**{key: value for layer in told for key, value in layer.items() if value is not None})
+
+
+def _speaks(words: Sequence[DialectWord]) -> tuple[str, ...]:
+    return tuple(SPOKEN[word] for word in dict.fromkeys(words))
+
+
+def _dialects(kind: ProviderType, base_url: str) -> tuple[DialectWord, ...]:
+    """What a server of this type speaks: the vendor's own, or one at another address."""
+    own = not base_url or kind.base_url is None or urlsplit(base_url).hostname == urlsplit(kind.base_url).hostname
+    return kind.dialects if own or not kind.elsewhere else kind.elsewhere
 
 
 def _type_name(name: str, entry: ProviderSettings) -> str:
@@ -154,17 +213,6 @@ def _check_headers(path: str, entry: ProviderSettings, problems: Problems) -> No
             problems.error(place, "is set by the gateway itself")
         elif not _HEADER_VALUE.fullmatch(value.reveal()):
             problems.error(place, "holds characters that can not travel in a header, or nothing")
-
-
-def _speaks(path: str, words: tuple[DialectWord, ...], problems: Problems) -> tuple[str, ...]:
-    usable = [word for word in words if word in SPOKEN]
-    known = ", ".join(SPOKEN)
-    if not usable:
-        problems.error(f"{path}.dialects", f"none of {', '.join(words)} can be spoken yet; this version speaks {known}")
-    elif len(usable) < len(words):
-        unused = ", ".join(word for word in words if word not in SPOKEN)
-        problems.warn(f"{path}.dialects", f"{unused} can not be spoken yet; {', '.join(usable)} is used")
-    return tuple(SPOKEN[word] for word in usable)
 
 
 def _key(

@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 from msgspec import structs
 
+from otari.config.model_limits import check_limits
 from otari.config.pricing import check_rates
 from otari.config.problems import Problems, below, nearest, shown_text
 from otari.config.providers import header_safe, is_loopback
-from otari.config.settings import Config, PriceSettings
+from otari.config.settings import Config, LimitSettings, PriceSettings
 from otari.domain.access import MASTER_KEY_MIN_BYTES
+
+E = TypeVar("E", PriceSettings, LimitSettings)
 
 SQLITE_PREFIX = "sqlite:///"
 
@@ -19,15 +23,26 @@ _PLACEHOLDER = re.compile(r"change[-_]?me|replace[-_]?(me|this)|your[-_]|<", re.
 
 
 def check(config: Config, provider_names: set[str], labels: Mapping[str, str], problems: Problems) -> Config:
-    """Tell every broken rule; the configuration comes back with its pricing keys brought into one form.
+    """Tell every broken rule; the configuration comes back with the names of models brought into one form.
 
-    `provider_names` are all that will be served, `labels` the names of top-level places that came from variables.
+    `provider_names` are all that will be served, `labels` the names of top-level places that came from variables. What
+    a platform decides is not looked at when there is one: it is not used.
     """
-    _check_master_key(config, labels, problems)
     _check_database(config, labels, problems)
     _check_hosts(config, labels, problems)
+    if config.ai_token is not None:
+        return config
+    _check_master_key(config, labels, problems)
     _check_aliases(config, provider_names, problems)
-    return structs.replace(config, pricing=_known_prices(config, provider_names, problems))
+    for model, price in config.pricing.items():
+        check_rates(model, price, problems)
+    for model, limits in config.model_limits.items():
+        check_limits(model, limits, problems)
+    return structs.replace(
+        config,
+        pricing=_of_known_models("pricing", config.pricing, "price", provider_names, problems),
+        model_limits=_of_known_models("model_limits", config.model_limits, "limit", provider_names, problems),
+    )
 
 
 def _check_master_key(config: Config, labels: Mapping[str, str], problems: Problems) -> None:
@@ -87,16 +102,18 @@ def _check_aliases(config: Config, provider_names: set[str], problems: Problems)
                 problems.error(path, f"provider {shown_text(parts[0])} is not configured{hint}")
 
 
-def _known_prices(config: Config, provider_names: set[str], problems: Problems) -> dict[str, PriceSettings]:
-    known: dict[str, PriceSettings] = {}
-    for key, entry in config.pricing.items():
-        path = below("pricing", key)
-        check_rates(key, entry, problems)
+def _of_known_models(
+    section: str, entries: Mapping[str, E], what: str, provider_names: set[str], problems: Problems
+) -> dict[str, E]:
+    """The entries of models whose provider is served, by `provider:model`."""
+    known: dict[str, E] = {}
+    for key, entry in entries.items():
+        path = below(section, key)
         parts = _split_selector(key)
         if parts is None:
             problems.error(path, "must be written `provider:model`")
         elif parts[0] not in provider_names:
-            problems.warn(path, f"provider {shown_text(parts[0])} is not configured, the price is not used")
+            problems.warn(path, f"provider {shown_text(parts[0])} is not configured, the {what} is not used")
         elif ":".join(parts) in known:
             problems.error(path, "stands twice, once with `:` and once with `/`")
         else:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from otari.domain.secret import Secret
 
 Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
+Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 RequestsPerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
 TokensPerMinute = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 DialectWord = Literal["chat", "messages", "responses", "gemini"]
@@ -20,6 +21,31 @@ class ClientArgs(Struct, frozen=True, kw_only=True):
 
     custom_headers: Mapping[str, Secret] = {}
     timeout: Seconds | None = None
+
+
+class QuirkSettings(Struct, frozen=True, kw_only=True):
+    """How a server differs from what chat completions commonly are; `otari.domain.catalog.Quirks` says what each means.
+
+    None means: as the shipped type says, and where it says nothing, as for a server that nobody knows.
+    """
+
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] | None = None
+    seed_key: Literal["seed", "random_seed"] | None = None
+    later_system: Literal["keep", "merge", "demote"] | None = None
+    developer_role: bool | None = None
+    content_null: bool | None = None
+    cache_marks: bool | None = None
+    top_k: bool | None = None
+    openai_keys: bool | None = None
+    reasoning: Literal["effort", "object", "switch", "enable", "none"] | None = None
+    efforts: tuple[Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"], ...] | None = None
+    reasoning_replay: bool | None = None
+    signatures: Literal["none", "calls", "all"] | None = None
+    shapes: tuple[Literal["json_object", "json_schema"], ...] | None = None
+    tool_choices: tuple[Literal["auto", "none", "required", "named"], ...] | None = None
+    tool_ids: Literal["any", "nine"] | None = None
+    user_after_tools: bool | None = None
+    split_calls: bool | None = None
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True):
@@ -36,6 +62,21 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     script: str | None = None
     unpriced_models: tuple[str, ...] = ()
     stream_usage: bool | None = None
+    quirks: QuirkSettings = QuirkSettings()
+    translation: Literal["lenient", "strict"] = "lenient"
+
+
+class PlatformSettings(Struct, frozen=True, kw_only=True):
+    """`platform`: the control plane of otari.ai, used when there is a token for it. Times in milliseconds."""
+
+    base_url: str = "https://api.otari.ai/api/v1"
+    health_path: str = "/utils/health-check/"
+    resolve_timeout_ms: Milliseconds = 5_000
+    usage_timeout_ms: Milliseconds = 5_000
+    usage_inline_timeout_ms: Annotated[int, Meta(ge=0, le=60_000)] = 1_500
+    streaming_first_chunk_timeout_ms: Milliseconds = 2_000
+    streaming_final_attempt_extra_timeout_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 0
+    allow_private_hosts: bool = False
 
 
 class TierSettings(Struct, frozen=True, kw_only=True):
@@ -67,8 +108,18 @@ class PriceSettings(Struct, frozen=True, kw_only=True):
     effective_at: datetime | None = None
 
 
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    """One entry of `model_limits`, in tokens. None means: as shipped, if that is known."""
+
+    context_window: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+
+
 class Config(Struct, frozen=True, kw_only=True):
-    """The whole configuration, checked. Pricing keys are written `provider:model`."""
+    """The whole configuration, checked. Keys of pricing and limits are written `provider:model`.
+
+    With an `ai_token` the gateway is connected to the control plane of `platform`.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
@@ -76,6 +127,9 @@ class Config(Struct, frozen=True, kw_only=True):
     database_url: str = "sqlite:///./otari.db"
     durability: Literal["full", "normal"] = "full"
     on_crash: Literal["hold", "prompt_only", "release"] = "hold"
+    mode: Literal["standalone", "connected", "hybrid", "platform"] | None = None
+    ai_token: Secret | None = None
+    platform: PlatformSettings = PlatformSettings()
     master_key: Secret | None = None
     bootstrap_api_key: bool = True
     require_pricing: bool = True
@@ -97,6 +151,7 @@ class Config(Struct, frozen=True, kw_only=True):
     providers: Mapping[str, ProviderSettings] = {}
     aliases: Mapping[str, tuple[str, ...]] = {}
     pricing: Mapping[str, PriceSettings] = {}
+    model_limits: Mapping[str, LimitSettings] = {}
 
 
 # Keys of the original product that change nothing here: its database pool, its writers, its migrations switch.
@@ -119,11 +174,9 @@ NOT_SUPPORTED = (
     "files_local_dir",
     "files_max_bytes",
     "files_retention_hours",
-    "mode",
     "model_cache_ttl_seconds",
     "model_capabilities",
     "model_discovery",
-    "platform",
     "routing",
     "search_tools",
     "stream_missing_usage_policy",

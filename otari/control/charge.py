@@ -82,6 +82,7 @@ def _end(
         settled_at_ms,
         None if outcome.first_byte_s is None else _ms(outcome.first_byte_s),
         _ms(outcome.total_s),
+        "\n".join(outcome.dropped),
     )
 
 

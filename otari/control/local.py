@@ -11,10 +11,10 @@ from otari.control import charge
 from otari.control.charge import Ticket
 from otari.control.payer import charged_user
 from otari.domain import money
-from otari.domain.access import Credential, Principal, key_digest
+from otari.domain.access import WRONG_KEY, Credential, Principal, key_digest
 from otari.domain.catalog import Catalog, ModelRef, Price, allows, no_price
 from otari.domain.errors import Kind, OtariError, invalid
-from otari.domain.ports import Admission, Ask, Attempt, Outcome
+from otari.domain.ports import Admission, Ask, Attempt, Condition, FailedAttempt, Outcome
 from otari.domain.secret import Secret
 from otari.store import first_run, ledger, prices
 from otari.store.db import Database
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator decided. `default_output_tokens` is held for where the client sets no limit."""
+    """What the operator decided. `default_output_tokens` is held for where neither client nor model sets a limit."""
 
     require_pricing: bool = True
     default_output_tokens: int = 1024
@@ -121,6 +121,9 @@ class LocalControl:
         )
         return control, FirstRun(minted, first_key, recovery)
 
+    async def close(self) -> None:
+        """Nothing is under way here that the database does not know."""
+
     # ---- changes that others wrote ----
 
     async def prices_changed(self, model_key: str) -> None:
@@ -137,6 +140,8 @@ class LocalControl:
         """Who is asking; the master key is tried first. Raises OtariError(UNAUTHENTICATED)."""
         if credential is None:
             raise _unauthenticated("Missing Otari-Key, Authorization, or x-api-key header")
+        if credential.token is None:
+            raise OtariError(Kind.UNAUTHENTICATED, "Invalid header format. Expected 'Bearer <token>'")
         # Digests are compared, never tokens: their bytes tell nothing about the token that was tried.
         digest = key_digest(credential.token.reveal())
         if hmac.compare_digest(digest, self._master_digest):
@@ -156,6 +161,7 @@ class LocalControl:
             key.user_id,
             key.key_id,
             rejects_user_mismatch=self._rules.rejects_user_mismatch if rejects is None else rejects,
+            strict=key.translation == "strict",
         )
 
     # ---- admission ----
@@ -212,8 +218,9 @@ class LocalControl:
     def _ticket(self, key: Key | None, ask: Ask, user_id: str, refs: tuple[ModelRef, ...]) -> Ticket:
         now_ms = self._stamp()
         in_force = tuple(self._catalog.price(ref, now_ms) for ref in refs)
-        output = self._rules.default_output_tokens if ask.output_tokens is None else ask.output_tokens
-        hold_nano, prompt_nano = _dearest(in_force, ask.prompt_tokens, output * ask.choices)
+        bounds = tuple(self._output_bound(ask, ref) for ref in refs)
+        outputs = (self._rules.default_output_tokens if bound is None else bound for bound in bounds)
+        hold_nano, prompt_nano = _dearest(in_force, ask.prompt_tokens, [output * ask.choices for output in outputs])
         hold = Hold(
             ask.request_id,
             user_id,
@@ -226,13 +233,17 @@ class LocalControl:
             ask.stream,
             hold_nano,
             prompt_nano,
-            ask.output_tokens is None,
+            None in bounds,
             key is None or not key.exclude_from_budget,
             key is not None and key.budget_id is not None,
             *charge.rates(in_force[0], ask.prompt_tokens),
             now_ms,
         )
         return Ticket(hold, tuple(self._attempt(ref) for ref in refs), in_force)
+
+    def _output_bound(self, ask: Ask, ref: ModelRef) -> int | None:
+        """The most that one answer of a model can have: the client's limit, else the model's own; None = unknown."""
+        return self._catalog.limits(ref).output if ask.output_tokens is None else ask.output_tokens
 
     def _attempt(self, ref: ModelRef) -> Attempt:
         """The attempt for a model: the same object every time, as long as not too many models are asked for."""
@@ -246,18 +257,21 @@ class LocalControl:
     def _make_attempt(self, ref: ModelRef) -> Attempt:
         provider = self._catalog.providers[ref.provider]
         return Attempt(
-            provider.name,
-            ref.model,
-            provider.via,
-            provider.base_url,
-            provider.secret,
-            provider.speaks,
-            provider.auth,
-            provider.paths,
-            provider.headers,
-            provider.timeouts,
-            provider.stream_usage,
-            provider.usage_source,
+            provider=provider.name,
+            model=ref.model,
+            via=provider.via,
+            base_url=provider.base_url,
+            secret=provider.secret,
+            speaks=provider.speaks,
+            auth=provider.auth,
+            auths=provider.auths,
+            paths=provider.paths,
+            headers=provider.headers,
+            timeouts=provider.timeouts,
+            stream_usage=provider.stream_usage,
+            usage_source=provider.usage_source,
+            strict=provider.strict,
+            quirks=provider.quirks,
         )
 
     def _must_be_priced(self, ask: Ask) -> bool:
@@ -272,6 +286,19 @@ class LocalControl:
             ledger.settle(conn, held, end)
 
         self._db.write_until_kept(op)
+
+    async def recognise(self, principal: Principal, selector: str) -> ModelRef:
+        """See ControlPlane.recognise. Whoever has a key may ask; what it may use is looked at when it is used."""
+        return self._catalog.targets(selector)[0]
+
+    # ---- attempts ----
+
+    async def moved_on(self, failed: FailedAttempt, attempt: Attempt, admission: Admission) -> None:
+        """See ControlPlane.moved_on: the settlement tells of all attempts, so there is nothing to note."""
+
+    def verdict(self, failed: tuple[FailedAttempt, ...], last: OtariError) -> OtariError:
+        """See ControlPlane.verdict: what the last one said, whose status tells most."""
+        return last
 
     # ---- settlement ----
 
@@ -292,11 +319,15 @@ class LocalControl:
 
         return self._db.write_until_kept(op)
 
-    async def health(self) -> Mapping[str, str]:
+    async def standing(self) -> Mapping[str, str]:
+        """See ControlPlane.standing."""
+        return {}
+
+    async def health(self) -> Condition:
         """See ControlPlane.health."""
         if not self._db.healthy:
-            raise unavailable()
-        return {"database": "connected"}
+            return Condition({"database": "unavailable"}, unavailable())
+        return Condition({"database": "connected"})
 
     def _stamp(self) -> int:
         """Now, but never before the last stamp: rows keep their order when the clock is set back."""
@@ -304,10 +335,13 @@ class LocalControl:
         return self._last_stamp_ms
 
 
-def _dearest(in_force: tuple[Price | None, ...], prompt_tokens: int, output_tokens: int) -> tuple[int, int]:
-    """What to hold in nano-USD: the dearest of all attempts, and the prompt's part of it."""
+def _dearest(in_force: tuple[Price | None, ...], prompt_tokens: int, outputs: list[int]) -> tuple[int, int]:
+    """What to hold in nano-USD: the dearest of all attempts, and the prompt's part of it.
+
+    `outputs` bounds what each of them may write, in tokens.
+    """
     hold = prompt = 0
-    for price in in_force:
+    for price, output_tokens in zip(in_force, outputs, strict=True):
         if price is None:
             continue
         whole = money.dearest(prompt_tokens, output_tokens, price)
@@ -319,7 +353,7 @@ def _dearest(in_force: tuple[Price | None, ...], prompt_tokens: int, output_toke
 
 
 def _unauthenticated(message: str) -> OtariError:
-    return OtariError(Kind.UNAUTHENTICATED, message, code="invalid_api_key")
+    return OtariError(Kind.UNAUTHENTICATED, message, code=WRONG_KEY)
 
 
 def _refusal(refused: Refused, hold: Hold) -> OtariError:

@@ -20,14 +20,15 @@ def named_user(ask: Ask) -> str | None:
 
 def charged_user(principal: Principal, ask: Ask) -> str:
     """Who pays: the key's own user, or whom the master key names. Raises OtariError(FORBIDDEN, INVALID)."""
-    field = "metadata.user_id" if ask.endpoint.startswith("/v1/messages") else "user"
+    field, called = ("user", "'user' field")
+    if ask.endpoint.startswith("/v1/messages"):
+        field, called = ("metadata.user_id", "'metadata.user_id'")
     user = named_user(ask)
     if principal.user_id is None:
         if user is None:
-            raise invalid(f"When using master key, '{field}' field is required in request body", param=field)
+            raise invalid(f"When using master key, {called} is required in request body", param=field)
         return user
     if user is not None and user != principal.user_id and principal.rejects_user_mismatch:
-        raise OtariError(
-            Kind.FORBIDDEN, f"'{field}' field does not match the authenticated API key's user", param=field
-        )
+        message = f"{called} does not match the authenticated API key's user"
+        raise OtariError(Kind.FORBIDDEN, message, param=field)
     return principal.user_id

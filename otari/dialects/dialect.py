@@ -6,6 +6,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Event, Reply, Usage
 from otari.domain.errors import OtariError
 
@@ -53,9 +54,18 @@ class StreamReader(Protocol):
 
 
 class StreamWriter(Protocol):
-    """Canonical events of one stream → wire bytes (whole frames; b"" when an event has no bytes)."""
+    """Canonical events of one stream → wire bytes (whole frames; b"" when an event has no bytes).
+
+    `dropped` names what could not be carried so far.
+    """
+
+    dropped: list[str]
 
     def write(self, event: Event) -> bytes: ...
+
+    def fail(self, error: OtariError) -> bytes:
+        """The frames that end the stream with an error, in whatever state it is. Never an end marker after them."""
+        ...
 
 
 class Dialect(Protocol):
@@ -63,6 +73,7 @@ class Dialect(Protocol):
 
     name: str
     keepalive: bytes  # what may be sent while the upstream is silent
+    tells_input_first: bool  # a stream tells the tokens of the prompt in its first frame
 
     def read_envelope(self, doc: Doc, size: int) -> Envelope:
         """Check and peek at a request; `size` is the length of its body in bytes. Raises OtariError(INVALID)."""
@@ -72,26 +83,41 @@ class Dialect(Protocol):
         """The request for an upstream of this very dialect: only `model`, gateway-only keys and usage change."""
         ...
 
+    def needs_state(self, doc: Doc) -> str | None:
+        """The field of a checked request that only an upstream of this very dialect can honour, because it keeps
+        earlier answers; None when there is none. Who translates must refuse it.
+        """
+        ...
+
     def read_request(self, doc: Doc) -> ChatRequest: ...
 
-    def write_request(self, request: ChatRequest, *, dropped: list[str] | None = None) -> Doc:
+    def write_request(
+        self, request: ChatRequest, *, dropped: list[str] | None = None, quirks: Quirks = NO_QUIRKS
+    ) -> Doc:
         """The request on this wire. `dropped` gets a short, stable name for everything that the wire can not carry
         (or carries only in another form), and for every repair. Raises OtariError(INVALID) where silence would do harm:
         media that can not be sent, several choices where there is one.
+
+        `quirks` are those of the server, for dialects whose servers differ. Tool names that the wire does not allow are
+        changed; `tool_names` gives them back in the answer.
         """
         ...
 
     def read_reply(self, doc: Doc) -> Reply: ...
 
-    def write_reply(self, reply: Reply, *, dropped: list[str] | None = None) -> Doc:
-        """The whole answer on this wire; `dropped` as in `write_request`."""
+    def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
+        """The whole answer on this wire; `dropped` as in `write_request`. `request_doc` is the request of the client
+        that gets it, for wires on which an answer repeats what was asked for.
+        """
         ...
 
     def reader(self) -> StreamReader: ...
 
-    def writer(self, *, wants_usage: bool, input_tokens: int | None = 0) -> StreamWriter:
+    def writer(
+        self, *, wants_usage: bool, input_tokens: int | None = 0, request_doc: Doc | None = None
+    ) -> StreamWriter:
         """Writes one stream. `input_tokens` is what is known or counted of the prompt before the answer begins, for
-        wires that tell it in their first frame.
+        wires that tell it in their first frame; `request_doc` as in `write_reply`.
         """
         ...
 
@@ -117,6 +143,10 @@ class Dialect(Protocol):
 
     def stream_error(self, error: OtariError) -> bytes:
         """The frame that tells an error inside a stream. Never an end marker after it."""
+        ...
+
+    def sign_of_life(self) -> bytes:
+        """What may be sent instead of `keepalive` to a client that does not count comments."""
         ...
 
     def read_error(self, body: bytes) -> str:

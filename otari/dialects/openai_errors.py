@@ -74,6 +74,12 @@ def failure_in(doc: Doc) -> tuple[str, str | None] | None:
     return None
 
 
+def error_in_list(told: Any) -> Doc:
+    """The error that Google's servers tell inside a list, as other servers send it; {} when there is none."""
+    entries = told if isinstance(told, list) else []
+    return next((entry for entry in entries if isinstance(entry, dict) and entry.get("error")), {})
+
+
 # Finish reasons that mean "the provider broke off" (OpenRouter, Mistral; Z.ai; DeepSeek).
 BROKEN = ("error", "network_error", "insufficient_system_resource")
 _NO_WORDS = "The provider reported an error without a message."

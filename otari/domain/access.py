@@ -11,6 +11,7 @@ from otari.domain.secret import Secret
 KEY_PREFIX = "gw-"
 MASTER_KEY_PREFIX = "mk-"
 MASTER_KEY_MIN_BYTES = 16
+WRONG_KEY = "invalid_api_key"  # the code of the error for a key that is not known or not good any more
 
 
 class Access(enum.Enum):
@@ -23,18 +24,28 @@ class Access(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The token that a request carries, from the first header that holds one."""
+    """The token that a request carries, from the first header that holds one. `bearer` is that of `Authorization`.
 
-    token: Secret
+    `token` is None when that first header is `Authorization` and its scheme another one than Bearer.
+    """
+
+    token: Secret | None
+    bearer: Secret | None = None
 
 
 class Principal(NamedTuple):
-    """Who a credential stands for. `user_id` is None for the master key, which must name a user per request."""
+    """Who a credential stands for. `user_id` is None for the master key, which must name a user per request.
+
+    `strict`: refuse what can not be translated without loss. `token` is the credential itself, where another host
+    judges it.
+    """
 
     user_id: str | None
     key_id: str | None
     is_master: bool = False
     rejects_user_mismatch: bool = True
+    strict: bool = False
+    token: Secret | None = None
 
 
 def mint_key(prefix: str = KEY_PREFIX) -> str:

@@ -1,8 +1,9 @@
-"""What can be called and what it costs: selectors, providers, prices.
+"""What can be called, what it costs and how much it takes: selectors, providers, prices, limits.
 
 The catalog is built once from the configuration and read on the hot path, so every look-up is a dict look-up. Prices
 of the database are laid over it by the store; the newest price that is effective at the asked time wins. Where there is
-none, the shipped default prices may be asked.
+none, the shipped default prices may be asked. `Catalog.limits` gives the `Limits` of a model, `NO_LIMITS` when nobody
+knows any.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,20 @@ class ModelRef(NamedTuple):
         return f"{self.provider}:{self.model}"
 
 
+class Limits(NamedTuple):
+    """The most a model takes and gives, in tokens; None = not known.
+
+    `context` is the window for the prompt and what is written after it; `output` is the most it writes as one answer,
+    reasoning included.
+    """
+
+    context: int | None = None
+    output: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds allowed for opening a connection, and for silence of a provider that is connected."""
@@ -38,14 +53,62 @@ PATIENT = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a server wants the Chat Completions requests that are translated for it: servers of that dialect differ.
+
+    A request that its client wrote in the dialect is never touched by them. The defaults are for servers that nobody
+    knows: what most of them take, and nothing that a strict one refuses.
+
+    Conversation: `later_system` is what becomes of system messages that do not stand at the beginning: "keep" them,
+    "merge" them into the first one, or "demote" them to a marked text of the user; where it is not "keep", neighbours
+    of one role are joined too. `developer_role`: the server knows that role. `content_null`: an assistant's message
+    with nothing but calls has the content null, else "". `reasoning_replay`: every assistant's message with calls must
+    hold its reasoning. `user_after_tools`: a user's message may follow tool results directly. `split_calls`: only one
+    call in a message. `tool_ids`: "any" of up to 40 characters, or the "nine" letters and digits of Mistral.
+
+    Keys: `max_tokens_key` and `seed_key` are what limit and seed are called. `cache_marks`: `cache_control` may stand
+    on parts and tools. `top_k`: the server knows it. `openai_keys`: it knows what OpenAI has added for itself
+    (refusals, file ids, cache keys, `verbosity`, …). `signatures`: thought signatures travel in `extra_content`: of
+    "calls" (Google), of "all" thinking (a gateway like this one), or not at all.
+
+    Powers: `reasoning` is how it is told to think: "effort" (`reasoning_effort`), "object" (`reasoning`), "switch"
+    (`thinking.type`), "enable" (`enable_thinking`) or not at all; `efforts` are the words that it takes. `shapes` and
+    `tool_choices` are what it enforces.
+    """
+
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    seed_key: Literal["seed", "random_seed"] = "seed"
+    later_system: Literal["keep", "merge", "demote"] = "demote"
+    developer_role: bool = False
+    content_null: bool = True
+    cache_marks: bool = False
+    top_k: bool = False
+    openai_keys: bool = False
+    reasoning: Literal["effort", "object", "switch", "enable", "none"] = "effort"
+    efforts: tuple[str, ...] = ("low", "medium", "high")
+    reasoning_replay: bool = False
+    signatures: Literal["none", "calls", "all"] = "none"
+    shapes: tuple[str, ...] = ("json_object", "json_schema")
+    tool_choices: tuple[str, ...] = ("auto", "none", "required", "named")
+    tool_ids: Literal["any", "nine"] = "any"
+    user_after_tools: bool = True
+    split_calls: bool = False
+
+
+NO_QUIRKS = Quirks()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """A configured upstream.
 
     `via` names the upstream implementation ("live", "stub"). `speaks` are dialect names, best first. `auth` says how
-    the secret travels: "bearer", "x-api-key", "api-key" or "none". `paths` maps an operation ("chat") to the path that
-    follows `base_url`. `headers` are the operator's own extra headers. `models` are the names to list; any other model
+    the secret travels: "bearer", "x-api-key", "api-key", "x-goog-api-key" or "none"; `auths` says it for single
+    dialects. `paths` maps a dialect, or another operation, to the path that follows `base_url`, where it is not the
+    common one. `headers` are the operator's own extra headers. `models` are the names to list; any other model
     name may still be asked for. `stream_usage` is False for servers that refuse `stream_options`. `usage_source` is
     what rows say where its token numbers come from. `kind` is the provider type ("openai"), which shipped prices go by.
+    `strict`: what can not be translated without loss is refused. `quirks` say how it wants what is translated for it.
     """
 
     name: str
@@ -54,6 +117,7 @@ class Provider:
     secret: Secret | None = None
     speaks: tuple[str, ...] = ("openai-chat",)
     auth: str = "bearer"
+    auths: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[tuple[str, Secret], ...] = ()
     models: tuple[str, ...] = ()
@@ -63,6 +127,8 @@ class Provider:
     unpriced_models: tuple[str, ...] = ()
     usage_source: Literal["provider", "stub"] = "provider"
     kind: str = ""
+    strict: bool = False
+    quirks: Quirks = NO_QUIRKS
 
 
 class Tier(NamedTuple):
@@ -148,9 +214,12 @@ FREE = Price(0, 0, source="none")
 # on the hot path, so it must remember what it has found.
 Defaults = Callable[[str, str, int], Price | None]
 
+# The shipped limits of a provider type's model. Asked on the hot path too.
+DefaultLimits = Callable[[str, str], Limits]
+
 
 class Catalog:
-    """Providers, aliases and prices, by name."""
+    """Providers, aliases, prices and limits, by name."""
 
     def __init__(
         self,
@@ -158,9 +227,16 @@ class Catalog:
         aliases: Mapping[str, tuple[str, ...]] | None = None,
         prices: Mapping[str, tuple[Price, ...]] | None = None,
         defaults: Defaults | None = None,
+        limits: Mapping[str, Limits] | None = None,
+        default_limits: DefaultLimits | None = None,
     ) -> None:
-        """`defaults` gives the shipped price of a model, None when default prices are off."""
+        """`defaults` gives the shipped price of a model, None when default prices are off.
+
+        `limits` are those that the operator set, by `provider:model`; `default_limits` gives the shipped ones.
+        """
         self._defaults = defaults
+        self._limits = dict(limits or {})
+        self._default_limits = default_limits
         self.providers = {p.name: p for p in providers}
         self.aliases = dict(aliases or {})
         self._prices: dict[str, tuple[Price, ...]] = {}
@@ -221,6 +297,15 @@ class Catalog:
         if provider.free:
             return None if ref.model in provider.unpriced_models else FREE
         return self._defaults(provider.kind or provider.name, ref.model, at_ms) if self._defaults else None
+
+    def limits(self, ref: ModelRef) -> Limits:
+        """The limits of a model, each by itself: the operator's, else the shipped one, else None."""
+        mine = self._limits.get(f"{ref.provider}:{ref.model}", NO_LIMITS)
+        if self._default_limits is None or None not in mine:
+            return mine
+        provider = self.providers[ref.provider]
+        theirs = self._default_limits(provider.kind or provider.name, ref.model)
+        return Limits(*(their if my is None else my for my, their in zip(mine, theirs, strict=True)))
 
     def _names(self) -> str:
         return ", ".join(sorted(self.providers)) or "none"

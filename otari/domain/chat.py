@@ -256,9 +256,12 @@ class PartStarted:
     part: Part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class PartDelta:
-    """More text, thinking or argument text of an open part."""
+    """More text, thinking or argument text of an open part.
+
+    Nearly every event is one, and a frozen one takes three times as long to make: it is not to be changed either.
+    """
 
     index: int
     text: str

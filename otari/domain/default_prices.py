@@ -1,4 +1,4 @@
-"""The shipped default prices: what a model costs when nobody has set a price for it.
+"""The shipped default prices: what a model costs when nobody has set a price for it, and how much it can read.
 
 The data was made by scripts/extract_prices.py, whose head explains it; here it comes parsed. The rules by which a name
 finds its model, and a model its price of the moment, are those of genai-prices, where the data is from:
@@ -11,6 +11,8 @@ finds its model, and a model its price of the moment, are those of genai-prices,
 
 A model that has only meters which the ledger does not know has no price, rather than one of zero. Where the ledger
 knows some of them, the others are left out of the price, and `origin` names them.
+
+The data tells the context window of many models, and of none how much it writes at most.
 """
 
 import re
@@ -19,7 +21,7 @@ from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from otari.domain.catalog import Price, Tier
+from otari.domain.catalog import NO_LIMITS, Limits, Price, Tier
 
 _DAY_MS = 86_400_000
 _REMEMBERED = 4096
@@ -62,6 +64,11 @@ class DefaultPrices:
         """The price at `at_ms` (epoch milliseconds), with the source "default"; None when there is none."""
         found = self._find(provider_type, model)
         return None if found is None else found.offer(at_ms).price
+
+    def limits(self, provider_type: str, model: str) -> Limits:
+        """What the data knows of the model's limits."""
+        found = self._find(provider_type, model)
+        return NO_LIMITS if found is None else found.limits
 
     def origin(self, provider_type: str, model: str, at_ms: int) -> Origin | None:
         """Where that price comes from; None when the data does not know the model."""
@@ -160,6 +167,7 @@ class _Offer(NamedTuple):
 class _Model(NamedTuple):
     provider: str
     model: str
+    limits: Limits
     offers: tuple[_Offer, ...]
 
     def offer(self, at_ms: int) -> _Offer:
@@ -167,7 +175,8 @@ class _Model(NamedTuple):
 
 
 def _read_model(provider: str, entry: Mapping[str, Any]) -> _Model:
-    return _Model(provider, entry["id"], tuple(_read_offer(row) for row in entry["prices"]))
+    offers = tuple(_read_offer(row) for row in entry["prices"])
+    return _Model(provider, entry["id"], Limits(context=entry.get("context")), offers)
 
 
 def _read_offer(row: Mapping[str, Any]) -> _Offer:

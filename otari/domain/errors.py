@@ -14,6 +14,7 @@ class Kind(enum.Enum):
     INVALID = "invalid_request_error"
     UNAUTHENTICATED = "authentication_error"
     UNPRICED = "unpriced_model"
+    PAYMENT = "billing_error"
     FORBIDDEN = "permission_error"
     BUDGET = "insufficient_quota"
     NOT_FOUND = "not_found_error"
@@ -24,6 +25,7 @@ class Kind(enum.Enum):
     UNSUPPORTED_MEDIA = "unsupported_media_type"
     MISDIRECTED = "misdirected_request"
     UNPROCESSABLE = "unprocessable_request"
+    UPGRADE_REQUIRED = "upgrade_required"
     RATE_LIMITED = "rate_limit_error"
     INTERNAL = "server_error"
     UPSTREAM = "upstream_error"
@@ -35,6 +37,7 @@ STATUS: dict[Kind, int] = {
     Kind.INVALID: 400,
     Kind.UNAUTHENTICATED: 401,
     Kind.UNPRICED: 402,
+    Kind.PAYMENT: 402,
     Kind.FORBIDDEN: 403,
     Kind.BUDGET: 403,
     Kind.NOT_FOUND: 404,
@@ -45,6 +48,7 @@ STATUS: dict[Kind, int] = {
     Kind.UNSUPPORTED_MEDIA: 415,
     Kind.MISDIRECTED: 421,
     Kind.UNPROCESSABLE: 422,
+    Kind.UPGRADE_REQUIRED: 426,
     Kind.RATE_LIMITED: 429,
     Kind.INTERNAL: 500,
     Kind.UPSTREAM: 502,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import PATIENT, Timeouts
+from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Quirks, Timeouts
 from otari.domain.chat import Usage
+from otari.domain.errors import OtariError
 from otari.domain.secret import Secret
 
 UsageSource = Literal["provider", "partial", "estimated", "stub", "none"]
@@ -22,7 +23,8 @@ class Ask(NamedTuple):
 
     `request_id` names the request everywhere (header, ledger, upstream). `selector` is what the client wrote as model.
     `user` is whom the body names, if anyone. `prompt_tokens` is an upper bound. `output_tokens` is the client's own
-    limit for one choice, None when it set none; `choices` is how many answers it wants.
+    limit for one choice, None when it set none; `choices` is how many answers it wants. `session_label` is the client's
+    own name for what the request belongs to.
     """
 
     request_id: str
@@ -33,11 +35,18 @@ class Ask(NamedTuple):
     output_tokens: int | None
     choices: int
     stream: bool
+    session_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One provider to try. `via` picks the Upstream; `speaks` are dialect names, best first; `secret` prints as ***."""
+    """One provider to try. `via` picks the Upstream; `speaks` are dialect names, best first; `secret` prints as ***.
+
+    `strict`: refuse what can not be translated without loss. `quirks` say how the server wants what is translated.
+    `first_frame_s` is how long the first frame of a stream may take before another attempt is made (None: as long as
+    silence is borne). `labels` are headers of the answer that name this attempt. `public_only`: its address came from
+    outside, so it may only be one of the public internet.
+    """
 
     provider: str
     model: str
@@ -46,29 +55,50 @@ class Attempt:
     secret: Secret | None
     speaks: tuple[str, ...]
     auth: str = "bearer"
+    auths: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[tuple[str, Secret], ...] = ()
     timeouts: Timeouts = PATIENT
     stream_usage: bool = True
     usage_source: UsageSource = "provider"
+    strict: bool = False
+    quirks: Quirks = NO_QUIRKS
+    first_frame_s: float | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    public_only: bool = False
 
 
 class Admission(NamedTuple):
-    """Leave to go ahead: money is held, the attempts are chosen. `ticket` is the control plane's own note."""
+    """Leave to go ahead: money is held, the attempts are chosen. `ticket` is the control plane's own note.
+
+    `request_id` is what the answer is to be called. `receipts`: settling may bring a cost that the client is to see.
+    """
 
     request_id: str
     principal: Principal
     attempts: tuple[Attempt, ...]
     ticket: object
+    receipts: bool = False
+
+
+class Receipt(NamedTuple):
+    """What a request cost, told by the control plane when it was settled: exact decimal USD, and whose price it was."""
+
+    cost_usd: str
+    pricing_source: str | None
 
 
 class FailedAttempt(NamedTuple):
-    """An attempt that gave no byte of an answer, so that the next one was tried."""
+    """An attempt that gave no byte of an answer, so that the next one was tried.
+
+    `status` is what the provider answered, if it did; `code` is the machine-readable word of the error.
+    """
 
     attempt: Attempt
     error: str
     status: int | None
     total_s: float
+    code: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -78,7 +108,9 @@ class Outcome(NamedTuple):
     have worked for us: only then is there anything to charge. `usage` is what to charge and `usage_source` where the
     numbers come from. `status` is the HTTP status that the client was (or would have been) given. `flags` are words
     for the row: "estimated", "client_gone", "usage_invalid", … `quantity` counts what the model
-    is priced by beside tokens: images, seconds or characters.
+    is priced by beside tokens: images, seconds or characters. `dropped` names what translation could not carry.
+    `failure` is how the last attempt failed (None: it did not, or not before its answer began). `wants_receipt`: the
+    client would see a cost that settling brings.
     """
 
     attempt: Attempt | None
@@ -92,6 +124,16 @@ class Outcome(NamedTuple):
     first_byte_s: float | None = None
     total_s: float = 0.0
     quantity: int = 0
+    dropped: tuple[str, ...] = ()
+    failure: FailedAttempt | None = None
+    wants_receipt: bool = False
+
+
+class Condition(NamedTuple):
+    """Whether requests can be admitted: words for the readiness answer, and what stands in the way, if anything."""
+
+    facts: Mapping[str, str]
+    problem: OtariError | None = None
 
 
 class ControlPlane(Protocol):
@@ -109,27 +151,51 @@ class ControlPlane(Protocol):
         """
         ...
 
-    def settle(self, admission: Admission, outcome: Outcome) -> Awaitable[None]:
+    async def moved_on(self, failed: FailedAttempt, attempt: Attempt, admission: Admission) -> None:
+        """`failed` gave no answer, and `attempt` is about to be tried in its place."""
+        ...
+
+    def verdict(self, failed: tuple[FailedAttempt, ...], last: OtariError) -> OtariError:
+        """What the client is told when no attempt answered: `last` is how the last one failed, `failed` are those
+        before it."""
+        ...
+
+    def settle(self, admission: Admission, outcome: Outcome) -> Awaitable[Receipt | None]:
         """Account for the admission, exactly once.
 
         The settlement is already under way when this returns and can no longer be lost, even if the caller is
-        cancelled; awaiting the result only waits until it is on disk.
+        cancelled; awaiting the result only waits until it is on disk, and a little for a receipt if one is wanted.
         """
         ...
 
-    async def health(self) -> Mapping[str, str]:
-        """Words for the readiness answer. Raises OtariError(UNAVAILABLE) when requests can not be admitted."""
+    async def recognise(self, principal: Principal, selector: str) -> ModelRef:
+        """The model that a selector names first, for a caller who may ask; nothing is held or spent.
+
+        Raises OtariError as `admit` does.
+        """
+        ...
+
+    async def standing(self) -> Mapping[str, str]:
+        """Words for the health answer beside "healthy". Never raises."""
+        ...
+
+    async def health(self) -> Condition:
+        """Whether requests can be admitted now. Never raises."""
         ...
 
 
 class Call(NamedTuple):
-    """One request to a provider: `body` in `dialect`, for the operation ("chat"), `stream` when frames are wanted."""
+    """One request to a provider: `body` in `dialect`, for the operation ("chat"), `stream` when frames are wanted.
+
+    `headers` are the client's own that belong to the dialect.
+    """
 
     request_id: str
     operation: str
     dialect: str
     body: bytes
     stream: bool
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class UpstreamReply(Protocol):

@@ -9,6 +9,7 @@ import orjson
 from otari.domain.chat import Doc
 from otari.domain.errors import invalid
 
+_LABEL_MAX_CHARS = 255
 _INT64 = 1 << 63
 _DIGITS_TO_ZERO = bytes.maketrans(b"0123456789", b"0000000000")
 _LONG_RUN = b"0" * 19
@@ -31,6 +32,16 @@ def read_document(raw: bytes) -> Doc:
     if _LONG_RUN in raw.translate(_DIGITS_TO_ZERO):
         _refuse_great_integers(raw)
     return doc
+
+
+def session_label(doc: Doc) -> str | None:
+    """The client's own name for what a request belongs to. Raises OtariError(INVALID)."""
+    label = doc.get("session_label")
+    if label is None:
+        return None
+    if not isinstance(label, str) or len(label) > _LABEL_MAX_CHARS:
+        raise invalid(f"session_label must be a string of at most {_LABEL_MAX_CHARS} characters", "session_label")
+    return label or None
 
 
 def fingerprint(endpoint: str, doc: Doc) -> bytes:

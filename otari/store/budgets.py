@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from otari.domain.errors import Kind, OtariError, invalid
+from otari.domain.errors import Kind, OtariError
 from otari.domain.money import NANO_PER_USD
 from otari.domain.periods import Alignment, Window, first_window
 from otari.store.changes import changed
@@ -68,7 +68,7 @@ def add_budget(
     reset_alignment: Alignment | None = None,
     now_ms: int,
 ) -> Budget:
-    """A new budget under a fresh id. Raises OtariError(INVALID) for a length and an alignment at once."""
+    """A new budget under a fresh id. Raises OtariError(CONFLICT) for a length and an alignment at once."""
     budget = Budget(str(uuid.uuid4()), name, max_nano, duration_s, reset_alignment, now_ms, now_ms)
     _check_period(budget)
     conn.execute(_ADD, (budget.budget_id, name, max_nano, duration_s, reset_alignment, now_ms))
@@ -128,7 +128,7 @@ def change_budget(conn: sqlite3.Connection, budget_id: str, changes: Mapping[str
     """Change the named facts; None clears one. A new cap is in force at once, for all accounts under the budget.
 
     A new length or alignment counts from the next boundary on; accounts without one begin their period now.
-    Raises OtariError: NOT_FOUND, INVALID for a length and an alignment at once.
+    Raises OtariError: NOT_FOUND, CONFLICT for a length and an alignment at once.
     """
     budget = replace(changed(get_budget(conn, budget_id), changes, _CHANGEABLE), updated_at_ms=now_ms)
     _check_period(budget)
@@ -229,7 +229,8 @@ def window_of(conn: sqlite3.Connection, budget_id: str | None, now_ms: int) -> W
 
 def _check_period(budget: Budget) -> None:
     if budget.duration_s is not None and budget.reset_alignment is not None:
-        raise invalid(
+        raise OtariError(
+            Kind.CONFLICT,
             "A budget has either 'budget_duration_sec' or 'reset_alignment', not both: clear one of them with null",
             param="reset_alignment",
         )

@@ -6,7 +6,7 @@ So a key that was revoked is refused from the next request on, and no request wa
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from otari.domain.access import mint_key
 from otari.domain.errors import Kind, OtariError
@@ -77,6 +77,7 @@ class KeyBook:
         allowed_models: tuple[str, ...] | None = None,
         expires_at_ms: int | None = None,
         metadata: str = "{}",
+        translation: Literal["lenient", "strict"] | None = None,
     ) -> tuple[Key, Secret]:
         """A new key and its token. Without a user it gets one of its own, `apikey-<key id>`.
 
@@ -93,6 +94,7 @@ class KeyBook:
             allowed_models=allowed_models,
             expires_at_ms=expires_at_ms,
             metadata=metadata,
+            translation=translation,
             now_ms=now_ms,
         )
         if user_id is None:

@@ -7,7 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from otari.domain.access import key_digest, mint_key
 from otari.domain.errors import Kind, OtariError
@@ -25,7 +25,7 @@ LAST_USED_EVERY_MS = 300_000
 
 _CHANGEABLE = frozenset(
     {"key_name", "is_active", "expires_at_ms", "metadata", "rejects_user_mismatch"}
-    | {"allowed_models", "exclude_from_budget", "budget_id"}
+    | {"allowed_models", "exclude_from_budget", "budget_id", "translation"}
 )
 
 
@@ -34,7 +34,8 @@ class Key:
     """A virtual key as it is stored. `rejects_user_mismatch` None = as configured for all keys.
 
     `allowed_models` narrows those of the user (None = no further). `budget_id` is a cap of its own, beside the user's:
-    while there is one, `spend_nano` counts. `exclude_from_budget` spares the user's account.
+    while there is one, `spend_nano` counts. `exclude_from_budget` spares the user's account. `translation` "strict"
+    refuses what can not be translated without loss; None and "lenient" leave it to the provider's setting.
 
     In a key of the `KeyBook` the money and the time of last use are those of its last change: who wants them as they
     are reads the key from the database.
@@ -60,6 +61,7 @@ class Key:
     metadata: str
     created_at_ms: int
     updated_at_ms: int
+    translation: Literal["lenient", "strict"] | None = None
 
 
 # ---- on disk ----
@@ -67,8 +69,9 @@ class Key:
 _ADD = """
 INSERT INTO keys (
     key_id, digest, prefix, suffix, key_name, user_id, is_active, rejects_user_mismatch, exclude_from_budget, budget_id,
-    budget_started_at_ms, next_reset_at_ms, allowed_models, expires_at_ms, metadata, created_at_ms, updated_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    budget_started_at_ms, next_reset_at_ms, allowed_models, expires_at_ms, metadata, created_at_ms, updated_at_ms,
+    translation)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -79,14 +82,15 @@ def add_key(conn: sqlite3.Connection, key: Key) -> Key:
     who = (key.key_id, key.digest, key.prefix, key.suffix, key.key_name, key.user_id)
     flags = (key.is_active, key.rejects_user_mismatch, key.exclude_from_budget)
     limits = (key.budget_id, started_ms, next_ms, write_models(key.allowed_models), key.expires_at_ms)
-    conn.execute(_ADD, (*who, *flags, *limits, key.metadata, key.created_at_ms, key.updated_at_ms))
+    rest = (key.metadata, key.created_at_ms, key.updated_at_ms, key.translation)
+    conn.execute(_ADD, (*who, *flags, *limits, *rest))
     return key
 
 
 _COLUMNS = """
 SELECT key_id, digest, prefix, suffix, key_name, user_id, is_active, rejects_user_mismatch, exclude_from_budget,
        budget_id, spend_nano, reserved_nano, budget_started_at_ms, next_reset_at_ms, allowed_models, expires_at_ms,
-       last_used_at_ms, metadata, created_at_ms, updated_at_ms
+       last_used_at_ms, metadata, created_at_ms, updated_at_ms, translation
 FROM keys
 """
 
@@ -137,7 +141,7 @@ def get_key(conn: sqlite3.Connection, key_id: str) -> Key:
 _CHANGE = """
 UPDATE keys SET key_name = ?2, is_active = ?3, rejects_user_mismatch = ?4, exclude_from_budget = ?5, budget_id = ?6,
     budget_started_at_ms = ?7, next_reset_at_ms = ?8, allowed_models = ?9, expires_at_ms = ?10, metadata = ?11,
-    updated_at_ms = ?12
+    updated_at_ms = ?12, translation = ?13
 WHERE key_id = ?1
 """
 
@@ -154,7 +158,8 @@ def change_key(conn: sqlite3.Connection, key_id: str, changes: Mapping[str, Any]
         key = replace(key, budget_started_at_ms=started_ms, next_reset_at_ms=next_ms)
     flags = (key.is_active, key.rejects_user_mismatch, key.exclude_from_budget)
     limits = (key.budget_id, key.budget_started_at_ms, key.next_reset_at_ms, write_models(key.allowed_models))
-    conn.execute(_CHANGE, (key_id, key.key_name, *flags, *limits, key.expires_at_ms, key.metadata, now_ms))
+    rest = (key.expires_at_ms, key.metadata, now_ms, key.translation)
+    conn.execute(_CHANGE, (key_id, key.key_name, *flags, *limits, *rest))
     return replace(key, updated_at_ms=now_ms)
 
 
@@ -206,6 +211,7 @@ def issue(
     allowed_models: tuple[str, ...] | None = None,
     expires_at_ms: int | None = None,
     metadata: str = "{}",
+    translation: Literal["lenient", "strict"] | None = None,
     now_ms: int,
 ) -> tuple[Key, Secret]:
     """A fresh key for `user_id` and its token, which is shown once and stored nowhere. Nothing is written yet."""
@@ -232,5 +238,6 @@ def issue(
         metadata=metadata,
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
+        translation=translation,
     )
     return key, token

@@ -80,6 +80,7 @@ class Settlement(NamedTuple):
     settled_at_ms: int
     first_byte_ms: int | None
     total_ms: int
+    dropped: str = ""
 
 
 class Absorbed(NamedTuple):
@@ -241,7 +242,8 @@ UPDATE usage SET
     state = ?, status = ?, provider = ?, model = ?, http_status = ?, over_hold = ?,
     input_tokens = ?, output_tokens = ?, cache_read_tokens = ?, cache_write_tokens = ?, cache_write_1h_tokens = ?,
     reasoning_tokens = ?, quantity = ?, cost_nano = ?, rates = ?, price_source = ?, usage_source = ?, flags = ?,
-    error = ?, attempt_position = ?, settled_at_ms = ?, first_byte_ms = ?, total_ms = ?
+    error = ?, attempt_position = ?, settled_at_ms = ?, first_byte_ms = ?, total_ms = ?,
+    dropped = ?
 WHERE id = ? AND state = 'open'
 """
 

@@ -8,6 +8,7 @@ inside a transaction.
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from otari.domain.catalog import Price
@@ -89,22 +90,33 @@ def list_prices(
 ) -> list[PriceRow]:
     """All price rows, by model and then newest first, from behind the row with the cursor `after` on.
 
+    A cursor is `TIME@provider:model`; the time is in epoch milliseconds, or as rows are shown with it.
     Raises OtariError(UNPROCESSABLE) for a page that can not be.
     """
     page = bounded(skip, limit)
     if after is None:
         return [_row(facts) for facts in conn.execute(_LIST, page)]
     time, _, model_key = after.partition("@")
-    place = known_place(int(time) if model_key and time.isascii() and time.isdigit() and len(time) < 19 else None)
+    place = known_place(_cursor_ms(time) if model_key else None)
     return [_row(facts) for facts in conn.execute(_LIST_AFTER, (*page, model_key, place))]
 
 
-_HISTORY = _COLUMNS + " WHERE model_key = ?1 ORDER BY effective_at_ms DESC LIMIT ?2 OFFSET ?3"
+def _cursor_ms(time: str) -> int | None:
+    if time.isascii() and time.isdigit() and len(time) < 19:
+        return int(time)
+    try:
+        point = datetime.fromisoformat(time)
+        return round((point if point.tzinfo else point.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
-def history(conn: sqlite3.Connection, model_key: str, *, skip: int = 0, limit: int = 1_000) -> list[PriceRow]:
-    """All prices of a model, newest first. Raises OtariError(UNPROCESSABLE)."""
-    return [_row(facts) for facts in conn.execute(_HISTORY, (model_key, *bounded(skip, limit)))]
+_HISTORY = _COLUMNS + " WHERE model_key = ?1 ORDER BY effective_at_ms DESC"
+
+
+def history(conn: sqlite3.Connection, model_key: str) -> list[PriceRow]:
+    """All prices of a model, newest first."""
+    return [_row(facts) for facts in conn.execute(_HISTORY, (model_key,))]
 
 
 _EFFECTIVE = _COLUMNS + " WHERE model_key = ?1 AND effective_at_ms <= ?2 ORDER BY effective_at_ms DESC LIMIT 1"

@@ -15,9 +15,11 @@ from otari.domain.money import PICO_PER_NANO, usd
 
 _PICO_PER_MILLION = 1_000_000  # pico-USD per token and micro-USD per million tokens are the same number
 _PICO_PER_USD = 10**12
-# What newer client libraries demand of every key and user, though there is nothing of the kind here.
+# What newer client libraries demand of every answer, though there is nothing of the kind here.
 _NO_WORKSPACE = "00000000-0000-0000-0000-000000000000"
 _NOT_COUNTED_HERE = {"current_requests": 0, "current_tokens": 0, "reserved_requests": 0, "reserved_tokens": 0}
+_NOT_LIMITED_HERE: dict[str, None] = {"token_limit": None, "request_limit": None, "organization_id": None}
+_NOT_TOLD_HERE: dict[str, None] = {"source_label": None, "billing_meters": None, "pricing_breakdown": None}
 
 
 def key_record(key: Any) -> dict[str, Any]:
@@ -36,12 +38,14 @@ def key_record(key: Any) -> dict[str, Any]:
         "key_suffix": key.suffix,
         "allowed_models": models(key.allowed_models),
         "reject_user_mismatch": key.rejects_user_mismatch,
+        "translation": key.translation,
         "exclude_from_budget": key.exclude_from_budget,
         "budget_id": key.budget_id,
         "spend": usd(key.spend_nano),
         "reserved": usd(key.reserved_nano),
         "budget_started_at": moment_text(key.budget_started_at_ms),
         "next_budget_reset_at": moment_text(key.next_reset_at_ms),
+        "capture_agent_telemetry": None,
         "workspace_id": _NO_WORKSPACE,
     }
 
@@ -78,6 +82,7 @@ def budget_record(budget: Any, totals: Any) -> dict[str, Any]:
         "user_count": totals.user_count,
         "total_spend": usd(totals.spend_nano),
         "total_reserved": usd(totals.reserved_nano),
+        **_NOT_LIMITED_HERE,
     }
 
 
@@ -159,6 +164,7 @@ def usage_record(row: Any) -> dict[str, Any]:
         "counts_toward_budget": row.counts_toward_budget,
         "source": "gateway",
         "bulk_editable": False,
+        **_NOT_TOLD_HERE,
     }
 
 
@@ -189,6 +195,7 @@ def bill_record(row: Any) -> dict[str, Any]:
         "price_source": row.price_source,
         "tier_from_input_tokens": None if row.price is None else row.price.tier,
         "flags": [flag for flag in row.flags.split(",") if flag],
+        "dropped": row.dropped.splitlines(),
         "settled_at": moment_text(row.settled_at_ms),
         "first_byte_ms": row.first_byte_ms,
     }

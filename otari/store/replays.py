@@ -86,12 +86,22 @@ def save(conn: sqlite3.Connection, mine: Claim, status: int, body: bytes) -> Non
     conn.execute(_SAVE, (status, body, mine.scope, mine.token, mine.request_id))
 
 
-_GIVE_UP = "DELETE FROM replays WHERE scope = ?1 AND token = ?2 AND request_id = ?3 AND http_status IS NULL"
+_SAVE_CHARGED = """
+UPDATE replays SET http_status = ?1, body = ?2
+WHERE scope = ?3 AND token = ?4 AND request_id = ?5 AND http_status IS NULL
+  AND EXISTS (SELECT 1 FROM usage WHERE id = ?5 AND state <> 'released')
+"""
+
+_FREE = "DELETE FROM replays WHERE scope = ?1 AND token = ?2 AND request_id = ?3 AND http_status IS NULL"
 
 
-def give_up(conn: sqlite3.Connection, mine: Claim) -> None:
-    """Free the token of a request that was refused before anything was sent."""
-    conn.execute(_GIVE_UP, (mine.scope, mine.token, mine.request_id))
+def save_if_charged(conn: sqlite3.Connection, mine: Claim, status: int, body: bytes) -> None:
+    """Keep an error if its request was charged all the same; else free the token, so that it can be tried again.
+
+    A request without a row in `usage`, or with one that was released, has cost nothing.
+    """
+    conn.execute(_SAVE_CHARGED, (status, body, mine.scope, mine.token, mine.request_id))
+    conn.execute(_FREE, (mine.scope, mine.token, mine.request_id))
 
 
 _PURGE = """

@@ -63,6 +63,7 @@ class UsageRow(NamedTuple):
     settled_at_ms: int | None
     first_byte_ms: int | None
     total_ms: int | None
+    dropped: str
 
     @property
     def usage(self) -> Usage:
@@ -100,7 +101,7 @@ SELECT seq, id, request_id, user_id, key_id, key_name, endpoint, selector, provi
        http_status, hold_nano, hold_prompt_nano, hold_estimated, over_hold, counts_toward_budget, counts_toward_key,
        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens,
        quantity, cost_nano, rates, price_source, usage_source, flags, error, attempt_position, created_at_ms,
-       settled_at_ms, first_byte_ms, total_ms
+       settled_at_ms, first_byte_ms, total_ms, dropped
 FROM usage
 """
 

@@ -1,6 +1,7 @@
 """Connections to one provider: how they are opened, kept, looked at before they are used again, and closed."""
 
 import asyncio
+import errno
 import math
 import select
 import socket
@@ -10,6 +11,8 @@ import aiohttp
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
 from yarl import URL
+
+from otari.domain.public_address import is_public
 
 _KEEPALIVE_S = 30.0
 _DNS_TTL_S = 60
@@ -44,9 +47,11 @@ class Connections:
     safe, for nothing was sent on it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, public_only: bool = False) -> None:
+        """`public_only`: connect to addresses of the public internet and to no others."""
         self._loop = asyncio.get_running_loop()
-        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_TTL_S, socket_factory=_open_socket)
+        opener = _open_public_socket if public_only else _open_socket
+        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_TTL_S, socket_factory=opener)
         self._idle: dict[ConnectionKey, list[_Idle]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -115,6 +120,17 @@ def _has_news(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(transport.get_extra_info("socket"), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _open_public_socket(address: tuple[Any, ...]) -> socket.socket:
+    """The same for an address of the public internet; raises OSError for any other.
+
+    The address is the one that is connected to: a name can not resolve to another one afterwards.
+    """
+    host = str(address[4][0])
+    if not is_public(host):
+        raise OSError(errno.EACCES, "the address is not one of the public internet")
+    return _open_socket(address)
 
 
 def _open_socket(address: tuple[Any, ...]) -> socket.socket:

@@ -5,6 +5,7 @@ All that is the same in every request is made once; a call adds its id and the l
 
 import re
 from typing import NamedTuple
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -17,18 +18,34 @@ JSON_TYPE = "application/json"
 STREAM_TYPE = "text/event-stream"
 REQUEST_ID = "X-Request-Id"
 
-_DEFAULT_PATHS = {"chat": "/chat/completions"}
+# By dialect for what is asked in conversations, else by operation. Where a path names the model, a second one is for
+# streams.
+_DEFAULT_PATHS = {
+    "openai-chat": "/chat/completions",
+    "anthropic-messages": "/messages",
+    "openai-responses": "/responses",
+    "gemini": "/models/{model}:generateContent",
+}
+_STREAM_PATHS = {":generateContent": ":streamGenerateContent?alt=sse"}
+# Anthropic demands a version; what a client of its own dialect says goes before.
+_VERSIONED, VERSION = "anthropic-messages", ("anthropic-version", "2023-06-01")
+_MODELS_MAX = 256  # clients choose the names of models: what is remembered of them must be bounded
 # Named by every request itself: what the operator configures under these names would be sent twice.
 _OURS = frozenset({REQUEST_ID.lower(), "host", "content-length", "transfer-encoding", "connection"})
+_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 class Target(NamedTuple):
-    """One operation of a provider: where to connect, and the request's head up to the id and the length."""
+    """One operation of a provider: where to connect, and the request's head up to the id and the length.
+
+    `own` are headers that the client's own of the same name replace.
+    """
 
     address: Address
     head: bytes
     stream_head: bytes
+    own: tuple[tuple[str, str], ...] = ()
 
 
 class Destination:
@@ -40,35 +57,52 @@ class Destination:
         self._key = _key(attempt)
         self._attempt = attempt
         self._agent = agent
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[tuple[str, str | None], Target] = {}
         self.times = attempt.timeouts
         # For a large body and the wait for its answer.
         self.send_s = self.times.connect_s + 2 * self.times.silence_s
-        self.connections = connections or Connections()
+        self.connections = connections or Connections(public_only=attempt.public_only)
 
     def serves(self, attempt: Attempt) -> bool:
         """Whether this was made from the same configuration as `attempt` (its model does not matter)."""
         return self._key == _key(attempt)
 
-    def target(self, operation: str) -> Target:
-        """Where and how an operation is asked for. Raises OtariError(INVALID) when the provider does not offer it."""
-        found = self._targets.get(operation)
+    def target(self, operation: str, model: str) -> Target:
+        """Where and how an operation (of a conversation: a dialect) is asked for.
+
+        Raises OtariError(INVALID) when the provider does not offer it.
+        """
+        path = self._attempt.paths.get(operation) or _DEFAULT_PATHS.get(operation)
+        key = (operation, model if path is not None and "{model}" in path else None)
+        found = self._targets.get(key)
         if found is None:
-            found = self._targets[operation] = self._make_target(operation)
+            if len(self._targets) >= _MODELS_MAX:
+                self._targets.clear()
+            found = self._targets[key] = self._make_target(operation, path, model)
         return found
 
-    def _make_target(self, operation: str) -> Target:
-        attempt = self._attempt
-        url = _url(attempt, operation)
+    def _make_target(self, operation: str, path: str | None, model: str) -> Target:
+        attempt, agent = self._attempt, self._agent
+        url = _url(attempt, operation, path, model)
+        stream_url = _url(attempt, operation, _stream_path(path), model)
+        auth = attempt.auths.get(operation, attempt.auth)
         return Target(
             address_of(url),
-            _head(url, _headers(attempt, self._agent, JSON_TYPE, url)),
-            _head(url, _headers(attempt, self._agent, STREAM_TYPE, url)),
+            _head(url, _headers(attempt, auth, agent, JSON_TYPE, url)),
+            _head(stream_url, _headers(attempt, auth, agent, STREAM_TYPE, stream_url)),
+            (VERSION,) if operation == _VERSIONED else (),
         )
 
 
-def _url(attempt: Attempt, operation: str) -> URL:
-    path = attempt.paths.get(operation) or _DEFAULT_PATHS.get(operation)
+def _stream_path(path: str | None) -> str | None:
+    """The path for a stream: the same, but for APIs that have two methods."""
+    for method, streaming in _STREAM_PATHS.items():
+        if path is not None and path.endswith(method):
+            return path.removesuffix(method) + streaming
+    return path
+
+
+def _url(attempt: Attempt, operation: str, path: str | None, model: str) -> URL:
     if path is None:
         raise OtariError(
             Kind.INVALID,
@@ -78,7 +112,7 @@ def _url(attempt: Attempt, operation: str) -> URL:
             retryable=True,
         )
     try:
-        url = URL(attempt.base_url.rstrip("/") + path)
+        url = URL(attempt.base_url.rstrip("/") + path.replace("{model}", quote(model, safe="")))
     except ValueError:
         raise _misconfigured(attempt, "its base_url is not a valid address") from None
     if url.scheme not in ("http", "https") or not url.host:
@@ -99,10 +133,11 @@ def _authority(url: URL) -> str:
 
 
 def _key(attempt: Attempt) -> tuple[object, ...]:
-    return (attempt.base_url, attempt.secret, attempt.auth, attempt.paths, attempt.headers, attempt.timeouts)
+    auth = (attempt.secret, attempt.auth, attempt.auths)
+    return (attempt.base_url, *auth, attempt.paths, attempt.headers, attempt.timeouts)
 
 
-def _headers(attempt: Attempt, agent: str, accept: str, url: URL) -> dict[str, str]:
+def _headers(attempt: Attempt, auth: str, agent: str, accept: str, url: URL) -> dict[str, str]:
     """The headers of every request to a provider; nothing of the client's own request is among them."""
     headers = {
         "Content-Type": JSON_TYPE,
@@ -111,17 +146,17 @@ def _headers(attempt: Attempt, agent: str, accept: str, url: URL) -> dict[str, s
         "User-Agent": agent,
     }
     if url.user is not None:
-        if attempt.secret and attempt.auth == "bearer":
+        if attempt.secret and auth == "bearer":
             raise _misconfigured(attempt, "its base_url holds a user name, but a key is sent too; drop one")
         headers["Authorization"] = aiohttp.encode_basic_auth(url.user, url.password or "", "utf-8")
-    if attempt.secret and attempt.auth != "none":
+    if attempt.secret and auth != "none":
         value = attempt.secret.reveal()
-        if attempt.auth == "bearer":
+        if auth == "bearer":
             headers["Authorization"] = f"Bearer {value}"
-        elif attempt.auth in ("x-api-key", "api-key"):
-            headers[attempt.auth] = value
+        elif auth in _KEY_HEADERS:
+            headers[auth] = value
         else:
-            raise _misconfigured(attempt, f"auth '{attempt.auth}' is none of bearer, x-api-key, api-key, none")
+            raise _misconfigured(attempt, f"auth '{auth}' is none of bearer, {', '.join(_KEY_HEADERS)}, none")
     for name, secret in attempt.headers:
         if name.lower() in _OURS:
             continue

@@ -21,8 +21,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Call, UpstreamReply
 from otari.domain.redaction import Redactor
+from otari.domain.retry_after import delay_in, retry_after_s
 from otari.upstreams.destination import JSON_TYPE, STREAM_TYPE, Destination, Target
-from otari.upstreams.status import refused, retry_after_s
+from otari.upstreams.status import refused
 from otari.upstreams.wire import Answer, ask
 
 ERROR_BODY_LIMIT = 64 * 1024  # bytes that are read of an error body
@@ -57,7 +58,7 @@ class LiveUpstream:
         self._redactor = redactor
         self._agent = f"otari/{version}"
         self._now = now
-        self._destinations: dict[str, Destination] = {}
+        self._destinations: dict[tuple[str, bool], Destination] = {}
         self._closed = False
 
     def send(self, attempt: Attempt, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
@@ -77,13 +78,14 @@ class LiveUpstream:
 
     def destination(self, attempt: Attempt) -> Destination:
         """Where `attempt` goes; made anew only when the provider's address, secret or headers have changed."""
-        found = self._destinations.get(attempt.provider)
+        place = (attempt.provider, attempt.public_only)  # connections of the two kinds are never mixed
+        found = self._destinations.get(place)
         if found is not None and found.serves(attempt):
             return found
         if self._closed:
             raise OtariError(Kind.UNAVAILABLE, "The gateway is shutting down", code="shutting_down")
         made = Destination(attempt, self._agent, found.connections if found else None)
-        self._destinations[attempt.provider] = made
+        self._destinations[place] = made
         return made
 
     def clean(self, attempt: Attempt, text: str) -> str:
@@ -105,7 +107,7 @@ class LiveUpstream:
             answer.status,
             self.clean(attempt, message),
             provider=attempt.provider,
-            retry_after=self._retry_after(answer.headers),
+            retry_after=self._retry_after(answer.headers) or delay_in(body),
             text=self.clean(attempt, text),
         )
 
@@ -133,7 +135,9 @@ class _Exchange:
 
     async def __aenter__(self) -> "_Exchange":
         destination = self._live.destination(self._attempt)
-        target = destination.target(self._call.operation)
+        call = self._call
+        operation = call.dialect if call.operation == "chat" else call.operation
+        target = destination.target(operation, self._attempt.model)
         try:
             answer = await self._post(destination, target)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as problem:
@@ -185,7 +189,8 @@ class _Exchange:
     async def _post(self, destination: Destination, target: Target) -> Answer:
         call = self._call
         prefix = target.stream_head if call.stream else target.head
-        head = prefix + f"{call.request_id}\r\nContent-Length: {len(call.body)}\r\n\r\n".encode("ascii")
+        lines = f"{call.request_id}\r\nContent-Length: {len(call.body)}\r\n{_own_lines(target, call)}\r\n"
+        head = prefix + lines.encode("ascii")
         asking = ask(destination.connections, target.address, head, call.body, destination.times)
         if len(call.body) <= _BUFFERED_BELOW:
             return await asking
@@ -254,6 +259,13 @@ _UNANSWERED: tuple[tuple[type[Exception], str, str], ...] = (
     (HttpProcessingError, "did not answer in HTTP", "upstream_format"),
     (Exception, "closed the connection without an answer", "upstream_disconnected"),
 )
+
+
+def _own_lines(target: Target, call: Call) -> str:
+    """Header lines of the client's own dialect: what it sent, else what the provider demands."""
+    if not target.own and not call.headers:
+        return ""
+    return "".join(f"{name}: {value}\r\n" for name, value in {**dict(target.own), **dict(call.headers)}.items())
 
 
 def _told(problem: Exception) -> str:

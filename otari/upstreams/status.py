@@ -5,17 +5,13 @@ between the gateway and the provider (credentials, billing, failures) gets a fix
 the operator.
 """
 
-import math
 import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from otari.domain.errors import Kind, OtariError
 from otari.domain.redaction import mask_shapes
 
 MESSAGE_LIMIT = 400  # characters of a provider's message that a client may see
 EXCERPT_LIMIT = 1000  # characters of a provider's body that an operator may see
-RETRY_AFTER_LIMIT_S = 86_400.0
 
 CREDENTIALS = "The provider rejected the gateway's credentials"
 BILLING = "The upstream provider account is out of credit or over its billing limit"
@@ -27,6 +23,10 @@ _MISTAKES = {
     422: (Kind.UNPROCESSABLE, "The provider could not process the request (check its parameters)"),
     429: (Kind.RATE_LIMITED, "The provider rate-limited this request"),
 }
+
+# Of the refusals that are the request's own fault, those that another provider need not repeat.
+_ELSEWHERE = (404, 405, 409, 410, 429)
+_OVERLOADED = (503, 529)  # 529 is Anthropic's: ask again later
 
 # Words that mean an empty account, as providers use them in their error bodies. A bad request may quote the
 # user, so the bare word "billing" counts only in a 429.
@@ -75,7 +75,7 @@ def refused(
             _quoted(provider, message) or fixed,
             code="rate_limit_exceeded" if status == 429 else None,
             retry_after=retry_after if status == 429 else None,
-            retryable=status == 429,
+            retryable=status in _ELSEWHERE,
             upstream_status=status,
             detail=detail,
         )
@@ -83,32 +83,9 @@ def refused(
         sentence = f"LLM provider error ('{provider}' answered with a redirect, which is never followed)"
         return _failure(Kind.UPSTREAM, sentence, "upstream_redirect", status, f"{detail}; check its base_url")
     sentence = f"LLM provider error ('{provider}' answered with status {status})"
+    if status in _OVERLOADED:
+        return _failure(Kind.UNAVAILABLE, sentence, "upstream_overloaded", status, detail, retry_after)
     return _failure(Kind.UPSTREAM, sentence, "upstream_error", status, detail, retry_after)
-
-
-def retry_after_s(value: str | None, *, now: float) -> float | None:
-    """The seconds that a `Retry-After` header asks for: a number, or an HTTP date (RFC 9110, 10.2.3).
-
-    `now` is in epoch seconds. None when the header is missing or makes no sense; 0 for a date that has
-    passed; at most a day.
-    """
-    text = (value or "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        return _seconds_until(text, now)
-    if not math.isfinite(seconds) or seconds < 0:
-        return None
-    return min(seconds, RETRY_AFTER_LIMIT_S)
-
-
-def _seconds_until(http_date: str, now: float) -> float | None:
-    try:
-        moment = parsedate_to_datetime(http_date)
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_S)
 
 
 def _out_of_credit(status: int, words: str) -> bool:

@@ -1,27 +1,39 @@
 """What the management routes share: the books that they write to, lists by page, changes from a body."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import orjson
 from aiohttp import web
 from msgspec import UNSET, Struct, structs
 
-from otari.domain import money
+from otari.domain.errors import Kind, OtariError
 from otari.web import reply
 from otari.web.bodies import Page
 from otari.web.fields import wrong
+from otari.web.values import metadata_text
 from otari.web.visit import Visit
 
 Row = TypeVar("Row")
+Found = TypeVar("Found")
 
 
 async def listed(
     visit: Visit, page: Page, rows: Callable[..., list[Row]], record: Callable[[Row], Mapping[str, Any]]
 ) -> web.StreamResponse:
     """One page of a list, as a bare JSON array."""
-    found = await visit.books.db.read(lambda conn: rows(conn, skip=page.skip, limit=page.limit, after=page.after))
+    found = await part_of(visit, lambda conn: rows(conn, skip=page.skip, limit=page.limit, after=page.after))
     return reply.as_json([record(row) for row in found], visit.request_id)
+
+
+async def part_of(visit: Visit, read: Callable[[sqlite3.Connection], Found]) -> Found:
+    """What `read` finds of a list. Raises InvalidFields when `after` names no place in it."""
+    try:
+        return await visit.books.db.read(read)
+    except OtariError as error:
+        if error.kind is not Kind.UNPROCESSABLE:
+            raise
+        raise wrong("query", error.param or "after", msg=error.message) from None
 
 
 def changes(body: Struct, names: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -36,26 +48,10 @@ def changes(body: Struct, names: Mapping[str, str] | None = None) -> dict[str, A
 
 def _stored(field: str, value: Any) -> Any:
     if field == "metadata":
-        return text_of(value)
+        return metadata_text(value)
     return tuple(value) if isinstance(value, list) else value
-
-
-def text_of(metadata: Mapping[str, Any] | None) -> str:
-    """Metadata as the JSON text that is stored. Raises InvalidFields when it can not be written (nested too deeply)."""
-    try:
-        return orjson.dumps(metadata or {}).decode()
-    except orjson.JSONEncodeError:
-        raise wrong("body", "metadata", msg="This is nested too deeply, or holds too large a number") from None
 
 
 def removed(visit: Visit) -> web.StreamResponse:
     """204: it is gone, and there is nothing to say."""
     return web.Response(status=204, headers=reply.headers(visit.request_id))
-
-
-def nano(amount: Any, field: str) -> int:
-    """An amount of USD as nano-USD, exactly. Raises InvalidFields."""
-    try:
-        return money.exact_nano(amount)
-    except ValueError as error:
-        raise wrong("body", field, msg=str(error)) from None

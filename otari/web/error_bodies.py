@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from otari.web.answers.health import Mode
 
 
 class ErrorFacts(Struct, kw_only=True):
@@ -53,10 +55,12 @@ class AnthropicError(Struct, kw_only=True):
 
 
 class NotReadyFacts(Struct, kw_only=True):
-    """What can not serve."""
+    """What can not serve, and what can."""
 
     status: Literal["unhealthy"]
-    database: Literal["unavailable"]
+    database: Literal["connected", "unavailable"] | UnsetType = UNSET
+    mode: Mode | UnsetType = UNSET
+    platform: Literal["connected", "unavailable"] | UnsetType = UNSET
     version: str
 
 

@@ -15,6 +15,26 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "messages": [{"role": "user", "content": "Hello"}],
         },
     },
+    "post_messages": {
+        "whole": {
+            "model": "stub:script",
+            "max_tokens": 1024,
+            "messages": [{"role": "user", "content": "Hello"}],
+        },
+        "stream": {
+            "model": "stub:script",
+            "max_tokens": 1024,
+            "stream": True,
+            "messages": [{"role": "user", "content": "Hello"}],
+        },
+    },
+    "post_count_tokens": {
+        "whole": {"model": "stub:script", "messages": [{"role": "user", "content": "Hello"}]},
+    },
+    "post_responses": {
+        "whole": {"model": "stub:script", "input": "Hello"},
+        "stream": {"model": "stub:script", "input": "Hello", "stream": True},
+    },
     "create_key": {
         "for a new user": {"key_name": "ci", "user_id": "ci"},
         "limited": {"key_name": "laptop", "expires_at": "2030-01-01T00:00:00Z", "allowed_models": ["stub:*"]},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from otari.domain.access import Access, Principal
+from otari.domain.access import WRONG_KEY, Access, Principal
 from otari.domain.errors import Kind, OtariError
 from otari.web import auth, reply
 from otari.web.reply import Shape
@@ -24,10 +24,12 @@ class Route:
 
     The rest is what the reference (`web/openapi.py`) says beside that; it changes nothing in how requests are answered,
     but for `switch`. `tag` groups routes; empty: by path. `body`, `query` and `answer` are types that msgspec can
-    describe, or JSON schemas. `statuses` are those that the route itself answers; what the guard answers on every route
-    goes without saying, and so does 200 when no other success is named. `others` are the bodies of statuses that have
-    not the error shape. `media` are the content types of a success. `repeatable`: takes an Idempotency-Key. `switch` is
-    the configuration key that must be true for the route to be served. `modes` are the ways of running that serve it.
+    describe, or JSON schemas; two answers are those of OpenAI's shape and of Anthropic's, as the client's header asks.
+    `statuses` are those that the route itself answers; what the guard answers on every route goes without saying, and
+    so does 200 when no other success is named. `others` are the bodies of statuses that have not the error shape.
+    `media` are the content types of a success; a route without any only refuses. `repeatable`: takes an
+    Idempotency-Key. `switch` is the configuration key that must be true for the route to be served. `modes` are the
+    ways of running that serve it.
     """
 
     method: str
@@ -79,12 +81,17 @@ async def _principal(request: web.Request, access: Access, house: House) -> Prin
     try:
         principal = await house.control.identify(credential)
     except OtariError as error:
-        if credential is None or error.kind is not Kind.UNAUTHENTICATED:
+        if credential is None or error.code != WRONG_KEY:
             raise
-        raise house.guesses.refused(request.remote, error) from None
+        told = _not_the_master() if access is Access.MASTER else error
+        raise house.guesses.refused(request.remote, told) from None
     if access is Access.MASTER and not principal.is_master:
-        raise OtariError(Kind.UNAUTHENTICATED, "Invalid master key")
+        raise _not_the_master()
     return principal
+
+
+def _not_the_master() -> OtariError:
+    return OtariError(Kind.UNAUTHENTICATED, "Invalid master key", code=WRONG_KEY)
 
 
 def _misdirected() -> OtariError:

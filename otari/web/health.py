@@ -9,7 +9,8 @@ from otari.web.visit import Visit
 
 async def get_health(visit: Visit) -> web.StreamResponse:
     """200 as long as the process answers."""
-    return reply.as_json({"status": "healthy"}, visit.request_id, private=False)
+    standing = await visit.house.control.standing()
+    return reply.as_json({"status": "healthy", **standing}, visit.request_id, private=False)
 
 
 async def get_liveness(visit: Visit) -> web.StreamResponse:
@@ -18,14 +19,12 @@ async def get_liveness(visit: Visit) -> web.StreamResponse:
 
 
 async def get_readiness(visit: Visit) -> web.StreamResponse:
-    """200 when requests can be admitted (the ledger takes writes), else 503."""
-    version = visit.house.version
-    try:
-        if visit.house.conversations.stopping:
-            raise OtariError(Kind.UNAVAILABLE, "The gateway is being stopped")
-        facts = await visit.house.control.health()
-    except OtariError as error:
-        detail = {"status": "unhealthy", "database": "unavailable", "version": version}
-        told = {"message": error.message, "type": error.kind.value, "param": None, "code": error.code}
-        return reply.as_json({"detail": detail, "error": told}, visit.request_id, status=error.status, private=False)
-    return reply.as_json({"status": "healthy", **facts, "version": version}, visit.request_id, private=False)
+    """200 when requests can be admitted, else 503."""
+    facts, problem = await visit.house.control.health()
+    if visit.house.conversations.stopping:
+        problem = OtariError(Kind.UNAVAILABLE, "The gateway is being stopped")
+    told = {"status": "unhealthy" if problem else "healthy", **facts, "version": visit.house.version}
+    if problem is None:
+        return reply.as_json(told, visit.request_id, private=False)
+    error = {"message": problem.message, "type": problem.kind.value, "param": None, "code": problem.code}
+    return reply.as_json({"detail": told, "error": error}, visit.request_id, status=problem.status, private=False)

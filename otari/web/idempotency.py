@@ -1,12 +1,17 @@
-"""Requests that may be repeated: with an Idempotency-Key a request is carried out once, a repeat gets its answer.
+"""Requests that may be repeated: with an Idempotency-Key a request is charged once, a repeat gets its answer.
+
+Kept are the answers that would cost again, and those that would be the same again: good ones, errors that were charged
+all the same, and what the provider found wrong with the request itself. A failure that cost nothing (a provider that is
+down, busy, or out of credit) leaves the key free, so that the repeat is a new try.
 
 Two things keep the promise: a note in memory of what is being carried out, because there is one process to a ledger,
 and the answer in the ledger. What is neither there nor here is decided by the usage row (`store/replays.py`).
 """
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 from aiohttp import web
@@ -14,6 +19,7 @@ from multidict import CIMultiDictProxy
 
 from otari.domain.access import Principal
 from otari.domain.errors import Kind, OtariError, invalid
+from otari.gateway.converse import Conversation
 from otari.store import replays
 from otari.store.db import Database
 from otari.store.replays import Claim, OtherRequest, Saved, Unanswered
@@ -25,6 +31,7 @@ log = logging.getLogger("otari.web")
 HEADER = "Idempotency-Key"
 SAVED_MAX_BYTES = 1024 * 1024
 _CHARACTERS_MAX = 255
+_DEFINITE = frozenset({400, 413, 422})  # not 404: a model that is missing now may be there in an hour
 _MS_PER_HOUR = 3_600_000
 
 
@@ -52,7 +59,7 @@ def scope_of(caller: Principal, named_user: str | None) -> str | None:
 
 
 class Replays:
-    """Carries requests out once."""
+    """Sees to it that a request is charged once."""
 
     def __init__(self, db: Database, kept_hours: int, now_ms: Callable[[], int]) -> None:
         self._db = db
@@ -61,19 +68,13 @@ class Replays:
         self._running: dict[tuple[str, str], bytes] = {}  # what is being carried out, and its fingerprint
 
     async def once(
-        self,
-        mine: Claim,
-        shape: Shape,
-        carry_out: Callable[[], Awaitable[bytes]],
-        admitted: Callable[[], bool],
-        headers: Mapping[str, str],
+        self, mine: Claim, shape: Shape, talk: Conversation, headers: Mapping[str, str]
     ) -> web.StreamResponse:
-        """The answer to the request: of `carry_out`, or the one that was given before.
+        """The whole answer of `talk`, or the one that was given before. `headers` go with it.
 
-        `carry_out` gives the body of a 200 answer; when it raises an OtariError and `admitted` says that the request
-        had been let in, the error is its answer and is kept in the `shape` of its route. `headers` go with the answer.
-        Raises what `carry_out` raises; OtariError CONFLICT while the first request is under way or when its answer is
-        not there, UNPROCESSABLE when the token stands for another request, UNAVAILABLE.
+        Errors that are kept have the `shape` of the route. Raises OtariError: what `talk` raises; CONFLICT while the
+        first request is under way or when its answer is not there, UNPROCESSABLE when the token stands for another
+        request, UNAVAILABLE.
         """
         place = (mine.scope, mine.token)
         running = self._running.get(place)
@@ -85,7 +86,8 @@ class Replays:
             found = await self._db.write(lambda conn: replays.claim(conn, mine, now_ms, self._kept_ms))
             if found is not None:
                 return _again(found, mine.request_id, headers)
-            body = await self._carry_out(mine, shape, carry_out, admitted)
+            body = await self._carry_out(mine, shape, talk)
+            headers = {**headers, **talk.headers()}
             if not await self._save(mine, 200, body):
                 headers = {**headers, "Idempotent-Saved": "false"}
             return reply.json_bytes(body, mine.request_id, extra=headers)
@@ -94,29 +96,47 @@ class Replays:
             # it still has to write stands in the queue before the next one's claim.
             del self._running[place]
 
-    async def _carry_out(
-        self, mine: Claim, shape: Shape, carry_out: Callable[[], Awaitable[bytes]], admitted: Callable[[], bool]
-    ) -> bytes:
+    async def _carry_out(self, mine: Claim, shape: Shape, talk: Conversation) -> bytes:
         try:
-            return await carry_out()
+            return await talk.whole()
         except OtariError as error:
-            if admitted():
-                await self._save(mine, error.status, orjson.dumps(reply.error_doc(shape, error)))
+            status, body = error.status, orjson.dumps(reply.error_doc(shape, error))
+            if talk.admitted and _is_definite(error):
+                await self._save(mine, status, body)
             else:
-                with contextlib.suppress(OtariError):  # then the next request finds that nothing was sent
-                    await self._db.write(lambda conn: replays.give_up(conn, mine))
+                with contextlib.suppress(OtariError):  # then the usage row tells the next request what it may do
+                    await self._db.write(lambda conn: replays.save_if_charged(conn, mine, status, body))
+            raise
+        except asyncio.CancelledError:
+            if talk.answer is not None:  # it is charged; queued behind the charge, whether somebody waits or not
+                self._queue(mine, 200, talk.answer)
             raise
 
     async def _save(self, mine: Claim, status: int, body: bytes) -> bool:
         """Keep an answer; False when it can not be: the client has it anyway, only a repeat will not."""
+        queued = self._queue(mine, status, body)
+        if queued is None:
+            return False
+        await asyncio.wait({queued})
+        return queued.exception() is None
+
+    def _queue(self, mine: Claim, status: int, body: bytes) -> "asyncio.Future[None] | None":
+        """Have an answer written; None for one that is too large to be kept."""
         if len(body) > SAVED_MAX_BYTES:
-            return False
-        try:
-            await self._db.write(lambda conn: replays.save(conn, mine, status, body))
-        except OtariError as error:
-            log.warning("an answer was not kept for repeats: %s, request %s", error.message, mine.request_id)
-            return False
-        return True
+            return None
+        queued = self._db.write(lambda conn: replays.save(conn, mine, status, body))
+        queued.add_done_callback(lambda done: _tell_of_loss(done, mine))
+        return queued
+
+
+def _tell_of_loss(done: "asyncio.Future[None]", mine: Claim) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("an answer was not kept for repeats: %s, request %s", error, mine.request_id)
+
+
+def _is_definite(error: OtariError) -> bool:
+    """Whether the same request would be refused with the same words again, whenever it came."""
+    return error.status in _DEFINITE and error.upstream_status in (None, *_DEFINITE)
 
 
 def _again(found: Saved | Unanswered | OtherRequest, request_id: str, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -7,9 +7,10 @@ from msgspec import UNSET
 
 from otari.store import keys, records
 from otari.web import reply
-from otari.web.accounts import changes, listed, removed, text_of
+from otari.web.accounts import changes, listed, removed
 from otari.web.bodies import KeyChange, NewKey, Page
-from otari.web.fields import moment, read_body, read_query, wrong
+from otari.web.fields import read_body, read_query
+from otari.web.values import epoch_ms, metadata_text
 from otari.web.visit import Visit
 
 
@@ -21,11 +22,12 @@ async def create_key(visit: Visit) -> web.StreamResponse:
         creates_user=True,
         key_name=body.key_name,
         rejects_user_mismatch=body.reject_user_mismatch,
+        translation=body.translation,
         exclude_from_budget=bool(body.exclude_from_budget),
         budget_id=body.budget_id,
         allowed_models=None if body.allowed_models is None else tuple(body.allowed_models),
-        expires_at_ms=None if body.expires_at is None else _expiry(visit, body.expires_at),
-        metadata=text_of(body.metadata),
+        expires_at_ms=None if body.expires_at is None else epoch_ms(body.expires_at),
+        metadata=metadata_text(body.metadata),
     )
     return reply.as_json({**records.key_record(key), "key": token.reveal()}, visit.request_id)
 
@@ -50,7 +52,7 @@ async def change_key(visit: Visit) -> web.StreamResponse:
     for absent in ("capture_agent_telemetry", "workspace_id"):
         told.pop(absent, None)
     if body.expires_at is not UNSET and body.expires_at is not None:
-        told["expires_at_ms"] = _expiry(visit, body.expires_at)
+        told["expires_at_ms"] = epoch_ms(body.expires_at)
     key = await visit.books.keys.change(visit.request.match_info["key_id"], told)
     return reply.as_json(records.key_record(key), visit.request_id)
 
@@ -66,10 +68,3 @@ async def delete_key(visit: Visit) -> web.StreamResponse:
     """Delete the key; its usage stays, with the key's id and name."""
     await visit.books.keys.remove(visit.request.match_info["key_id"])
     return removed(visit)
-
-
-def _expiry(visit: Visit, text: str) -> int:
-    at_ms = moment(text, "body", "expires_at")
-    if at_ms <= visit.house.now_ms():
-        raise wrong("body", "expires_at", msg="This time is past: the key would never work", kind="datetime_past")
-    return at_ms

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from aiohttp import web
 
 from otari.domain.errors import CLIENT_GONE
+from otari.domain.ports import Outcome
 from otari.store.db import Database
 from otari.store.ledger import Settlement
+from otari.store.reports import Tally
 from otari.web import reply
 from otari.web.visit import Visit
 
@@ -22,6 +24,7 @@ MODELS_MAX = 200  # clients name models: more pairs of provider and model than t
 OTHER = "other"
 BUCKETS_S = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _NANO = 1_000_000_000
+_KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 _Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Sample = tuple[str, Mapping[str, str], int | float | str]
@@ -46,12 +49,20 @@ class _Spent:
     __slots__ = ("cost_nano", "tokens")
 
     def __init__(self) -> None:
-        self.tokens = {"input": 0, "output": 0, "cache_read": 0, "cache_write": 0, "reasoning": 0}
+        self.tokens = dict.fromkeys(_KINDS, 0)
         self.cost_nano = 0
+
+    def add(self, *counts: int | None) -> None:
+        """Add tokens, in the order of `_KINDS`; None = not told."""
+        for kind, count in zip(_KINDS, counts, strict=True):
+            self.tokens[kind] += count or 0
 
 
 class Meters:
-    """Counts in memory. `counted` and `settled` are all that requests pay for it."""
+    """Counts in memory. `counted`, and `settled` or `ended`, are all that requests pay for it.
+
+    With `reports` the cost is reckoned elsewhere, and told is how the reports stand.
+    """
 
     def __init__(self, ledger: Database | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         self._ledger = ledger
@@ -60,6 +71,7 @@ class Meters:
         self._routes: list[_Series] = []
         self._spent: dict[tuple[str, str], _Spent] = {}
         self._in_flight = 0
+        self.reports: Callable[[], Tally] | None = None
 
     def counted(self, handle: _Handle, method: str, route: str) -> _Handle:
         """`handle`, its requests counted under `method` and `route` (the template, never a path of a client)."""
@@ -85,22 +97,30 @@ class Meters:
         return measured
 
     def settled(self, end: Settlement) -> None:
-        """Count what a request used. One that was released used nothing."""
+        """Count what a row of the ledger says that a request used. One that was released used nothing."""
         if end.state != "settled":
             return
-        labels = (end.provider, end.model)
+        spent = self._of(end.provider, end.model)
+        spent.cost_nano += end.cost_nano or 0
+        spent.add(
+            *(end.input_tokens, end.output_tokens, end.cache_read_tokens, end.cache_write_tokens, end.reasoning_tokens)
+        )
+
+    def ended(self, outcome: Outcome) -> None:
+        """Count what a request used whose cost others reckon."""
+        attempt, used = outcome.attempt, outcome.usage
+        if attempt is not None and (used.input is not None or used.output is not None):
+            spent = self._of(attempt.provider, attempt.model)
+            spent.add(used.input, used.output, used.cache_read, used.cache_write, used.reasoning)
+
+    def _of(self, provider: str, model: str) -> _Spent:
+        labels = (provider, model)
         spent = self._spent.get(labels)
         if spent is None:
             if len(self._spent) >= MODELS_MAX:
-                labels = (end.provider, OTHER)
+                labels = (provider, OTHER)
             spent = self._spent.setdefault(labels, _Spent())
-        spent.cost_nano += end.cost_nano or 0
-        tokens = spent.tokens
-        tokens["input"] += end.input_tokens or 0
-        tokens["output"] += end.output_tokens or 0
-        tokens["cache_read"] += end.cache_read_tokens or 0
-        tokens["cache_write"] += end.cache_write_tokens or 0
-        tokens["reasoning"] += end.reasoning_tokens or 0
+        return spent
 
     def text(self) -> str:
         """Everything, in the text format."""
@@ -115,8 +135,13 @@ class Meters:
         flying: list[_Sample] = [("", {}, self._in_flight)]
         yield _family("otari_requests_in_flight", "gauge", "Requests that are being answered now.", flying)
         pairs = sorted(self._spent.items())
-        yield _family("otari_tokens_total", "counter", "Tokens by kind, as the ledger has them.", _tokens(pairs))
-        yield _family("otari_cost_usd_total", "counter", "What was charged, exact to the nano-dollar.", _costs(pairs))
+        yield _family("otari_tokens_total", "counter", "Tokens by kind, as they are charged.", _tokens(pairs))
+        if self.reports is not None:
+            yield from _reports(self.reports())
+        else:
+            yield _family(
+                "otari_cost_usd_total", "counter", "What was charged, exact to the nano-dollar.", _costs(pairs)
+            )
         if self._ledger is not None:
             yield from _ledger(self._ledger)
         yield from self._process()
@@ -167,6 +192,16 @@ def _costs(pairs: Iterable[tuple[tuple[str, str], _Spent]]) -> Iterator[_Sample]
     for (provider, model), spent in pairs:
         dollars, nano = divmod(spent.cost_nano, _NANO)
         yield "", {"provider": provider, "model": model}, f"{dollars}.{nano:09d}"
+
+
+def _reports(tally: Tally) -> Iterator[str]:
+    ends: list[_Sample] = [
+        ("", {"result": "taken"}, tally.taken),
+        ("", {"result": "refused"}, tally.refused),
+    ]
+    yield _family("otari_reports_total", "counter", "Reports that the platform has taken or refused.", ends)
+    yield _single("otari_reports_waiting", "gauge", "Reports that wait for the platform.", tally.waiting)
+    yield _single("otari_report_failures_total", "counter", "Deliveries that are tried again.", tally.in_vain)
 
 
 def _ledger(ledger: Database) -> Iterator[str]:

@@ -1,49 +1,99 @@
-"""`GET /v1/models`: what can be asked for, from configuration and prices."""
+"""`GET /v1/models`: what can be asked for, from configuration, prices and limits."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from otari.domain.catalog import Catalog, ModelRef, Price
-from otari.domain.errors import Kind, OtariError
+from otari.domain.catalog import Catalog, Limits, ModelRef, Price
+from otari.domain.errors import Kind, OtariError, invalid
 from otari.store.records import per_million
 from otari.web import reply
+from otari.web.bodies import ModelPage, ModelQuery
+from otari.web.fields import InvalidFields, read_query
+from otari.web.model_pages import VERSION_HEADER, model_info, model_page
+from otari.web.reply import Shape
 from otari.web.visit import Visit
+
+Cards = dict[str, dict[str, Any]]
 
 
 async def list_models(visit: Visit) -> web.StreamResponse:
-    """All models: those that providers declare, those that have a price, and aliases, sorted by id."""
+    """All models: those that providers declare, those that have a price, and aliases, sorted by id.
+
+    A client that sends the header `anthropic-version` gets them in Anthropic's shape, page by page.
+    """
     cards = model_cards(visit.house.catalog, visit.house.now_ms())
-    return reply.as_json({"object": "list", "data": [cards[key] for key in sorted(cards)]}, visit.request_id)
+    if VERSION_HEADER in visit.request.headers:
+        return _in_anthropic_shape(visit, lambda: _page(visit, cards))
+    owner = read_query(visit, ModelQuery).provider
+    return reply.as_json({"object": "list", "data": _of_provider(cards, owner)}, visit.request_id)
 
 
 async def get_model(visit: Visit) -> web.StreamResponse:
-    """One model by id (`provider:model`, or an alias). 404 when it is not listed."""
+    """One model by id (`provider:model`, or an alias), in the shapes of the list. 404 when it is not listed."""
+    cards = model_cards(visit.house.catalog, visit.house.now_ms())
+    if VERSION_HEADER in visit.request.headers:
+        return _in_anthropic_shape(visit, lambda: model_info(_card_of(visit, cards)))
+    return reply.as_json(_card_of(visit, cards), visit.request_id)
+
+
+def _card_of(visit: Visit, cards: Cards) -> dict[str, Any]:
     model_id = visit.request.match_info["model_id"]
-    card = model_cards(visit.house.catalog, visit.house.now_ms()).get(model_id)
+    card = cards.get(model_id)
     if card is None:
         raise OtariError(Kind.NOT_FOUND, f"Model '{model_id[:200]}' not found", param="model", code="model_not_found")
-    return reply.as_json(card, visit.request_id)
+    return card
 
 
-def model_cards(catalog: Catalog, now_ms: int) -> dict[str, dict[str, Any]]:
-    """Every model that can be named, by id, in the OpenAI list shape with the `pricing` object of Otari."""
-    cards: dict[str, dict[str, Any]] = {}
+def _of_provider(cards: Cards, owner: str | None) -> list[dict[str, Any]]:
+    return [cards[key] for key in sorted(cards) if owner in (None, cards[key]["owned_by"])]
+
+
+def _page(visit: Visit, cards: Cards) -> dict[str, Any]:
+    try:
+        query = read_query(visit, ModelPage)
+    except InvalidFields as error:
+        raise invalid(error.message, error.param) from None  # as Anthropic answers
+    told = visit.request.query
+    lifecycles = [*told.getall("lifecycle", ()), *told.getall("lifecycle[]", ())]
+    return model_page(_of_provider(cards, query.provider), query, lifecycles)
+
+
+def _in_anthropic_shape(visit: Visit, make: Callable[[], dict[str, Any]]) -> web.StreamResponse:
+    """What `make` gives, or its refusal in the shape that such a client reads."""
+    try:
+        return reply.as_json(make(), visit.request_id)
+    except OtariError as error:
+        return reply.as_error(Shape.ANTHROPIC, error, visit.request_id)
+
+
+def model_cards(catalog: Catalog, now_ms: int) -> Cards:
+    """Every model that can be named, by id, in the OpenAI list shape with prices and limits beside it."""
+    cards: Cards = {}
     for provider in catalog.providers.values():
         for model in provider.models:
             ref = ModelRef(provider.name, model)
-            cards[str(ref)] = _card(str(ref), provider.name, catalog.price(ref, now_ms))
+            cards[str(ref)] = _card(str(ref), provider.name, catalog.price(ref, now_ms), catalog.limits(ref))
     for key in catalog.priced_models():
         owner, _, model = key.partition(":")
         if owner in catalog.providers:
-            cards.setdefault(key, _card(key, owner, catalog.price(ModelRef(owner, model), now_ms)))
+            ref = ModelRef(owner, model)
+            cards.setdefault(key, _card(key, owner, catalog.price(ref, now_ms), catalog.limits(ref)))
     for alias, targets in catalog.aliases.items():
-        ref = catalog.model_ref(targets[0])
-        cards[alias] = _card(alias, "otari", catalog.price(ref, now_ms))
+        refs = [catalog.model_ref(target) for target in targets]
+        limits = _narrowest([catalog.limits(ref) for ref in refs])
+        cards[alias] = _card(alias, "otari", catalog.price(refs[0], now_ms), limits)
     return cards
 
 
-def _card(model_id: str, owner: str, price: Price | None) -> dict[str, Any]:
+def _narrowest(limits: Sequence[Limits]) -> Limits:
+    """What every one of several models can do, as far as it is known: any of them may be asked."""
+    known = ([limit for limit in each if limit is not None] for each in zip(*limits, strict=True))
+    return Limits(*(min(each, default=None) for each in known))
+
+
+def _card(model_id: str, owner: str, price: Price | None, limits: Limits) -> dict[str, Any]:
     pricing = None
     if price is not None:
         pricing = {
@@ -56,4 +106,6 @@ def _card(model_id: str, owner: str, price: Price | None) -> dict[str, Any]:
         "created": 0 if price is None else price.effective_at // 1000,
         "owned_by": owner,
         "pricing": pricing,
+        "context_window": limits.context,
+        "max_output_tokens": limits.output,
     }

@@ -16,7 +16,16 @@ from otari.domain.access import Access
 from otari.web.error_bodies import AnthropicError, Error, InvalidFields
 from otari.web.examples import EXAMPLES
 from otari.web.guard import Route
-from otari.web.openapi_words import DESCRIPTION, HEADERS, MEANINGS, SECURITY, SECURITY_SCHEMES, TAGS
+from otari.web.openapi_words import (
+    ANTHROPIC_VERSION,
+    DESCRIPTION,
+    EVENT,
+    HEADERS,
+    MEANINGS,
+    SECURITY,
+    SECURITY_SCHEMES,
+    TAGS,
+)
 from otari.web.reply import Shape
 
 Doc = dict[str, Any]
@@ -76,7 +85,7 @@ def tag_of(route: Route) -> str:
 def statuses_of(route: Route) -> tuple[int, ...]:
     """Every status that a route can answer, in order."""
     said = set(route.statuses) | set(route.others)
-    if not any(status < 300 for status in said):
+    if route.media and not any(status < 300 for status in said):
         said.add(200)
     said |= _ALWAYS
     if route.access is not Access.OPEN:
@@ -124,6 +133,8 @@ def _parameters(route: Route, schemas: "_Schemas") -> list[Doc]:
         found.append(parameter)
     if route.query is not None:
         found += _query_parameters(schemas.whole(route.query))
+    if isinstance(route.answer, tuple):
+        found.append(ANTHROPIC_VERSION)
     if route.repeatable:
         found.append(
             {
@@ -141,10 +152,10 @@ def _query_parameters(schema: Doc) -> list[Doc]:
     found: list[Doc] = []
     for name, told in schema.get("properties", {}).items():
         parameter: Doc = {"name": name, "in": "query", "required": name in required}
-        if text := told.get("description"):
+        plain = dict(_without_null(told))
+        if text := plain.pop("description", None):
             parameter["description"] = text
-        parameter["schema"] = _without_null({key: value for key, value in told.items() if key != "description"})
-        found.append(parameter)
+        found.append({**parameter, "schema": plain})
     return found
 
 
@@ -172,13 +183,17 @@ def _response(route: Route, status: int, schemas: "_Schemas") -> Doc:
     return told
 
 
-def _error(route: Route, status: int) -> type:
+def _error(route: Route, status: int) -> object:
     if route.shape is Shape.ANTHROPIC:
         return AnthropicError
-    return InvalidFields if status == HTTPStatus.UNPROCESSABLE_ENTITY else Error
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return InvalidFields
+    return (Error, AnthropicError) if isinstance(route.answer, tuple) else Error
 
 
 def _success(route: Route, media: str, schemas: "_Schemas") -> Doc:
+    if media == "text/event-stream":
+        return {"schema": EVENT}
     if media != "application/json":
         return {"schema": {"type": "string"}}
     return {"schema": {} if route.answer is None else schemas.of(route.answer)}
@@ -189,15 +204,20 @@ class _Schemas:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         named: list[type] = [Error, InvalidFields]
-        if any(route.shape is Shape.ANTHROPIC for route in routes):
+        if any(route.shape is Shape.ANTHROPIC or isinstance(route.answer, tuple) for route in routes):
             named.append(AnthropicError)
         sources: list[object] = [*named]
         for route in routes:
-            sources += [route.body, route.query, route.answer, *route.others.values()]
+            answers = route.answer if isinstance(route.answer, tuple) else (route.answer,)
+            sources += [route.body, route.query, *answers, *route.others.values()]
         self._types = [source for source in sources if source is not None and not isinstance(source, Mapping)]
         self._refs, self.components = msgspec.json.schema_components(
-            self._types, schema_hook=_unknown_type, ref_template=_REF
+            self._types, schema_hook=_own_type, ref_template=_REF
         )
+        _tell_decimals(self.components)
+        for kind in self._types:  # what no single field can say
+            if isinstance(kind, type) and (more := getattr(kind, "more_schema", None)):
+                self.components[kind.__name__] |= more
         for route in routes:  # a query is told as parameters
             if route.query is not None:
                 self.components.pop(route.query.__name__, None)
@@ -206,13 +226,27 @@ class _Schemas:
         """The schema to write where `source` is meant."""
         if isinstance(source, Mapping):
             return dict(source)
+        if isinstance(source, tuple):
+            return {"anyOf": [self.of(each) for each in source]}
         return next(ref for kind, ref in zip(self._types, self._refs, strict=True) if kind == source)
 
     def whole(self, struct: type) -> Doc:
         """The schema of a struct itself."""
-        return msgspec.json.schema(struct, schema_hook=_unknown_type)["$defs"][struct.__name__]  # type: ignore[no-any-return]
+        return msgspec.json.schema(struct, schema_hook=_own_type)["$defs"][struct.__name__]  # type: ignore[no-any-return]
 
 
-def _unknown_type(kind: type) -> Doc:
-    """Types of our own that travel as text."""
-    return {"type": "string"}
+def _tell_decimals(node: object) -> None:
+    """What is read as a decimal may be sent as a number too: msgspec's schema only speaks of texts."""
+    if isinstance(node, dict):
+        if node.get("format") == "decimal" and node.get("type") == "string":
+            node["type"] = ["number", "string"]
+        for value in node.values():
+            _tell_decimals(value)
+    elif isinstance(node, list):
+        for value in node:
+            _tell_decimals(value)
+
+
+def _own_type(kind: type) -> Doc:
+    """A type of our own says itself how it travels."""
+    return dict(kind.json_schema)  # type: ignore[attr-defined]  # `answers/terms.py` has them all

@@ -5,7 +5,8 @@ from typing import Any
 from otari.domain.access import Access
 
 DESCRIPTION = """\
-Otari speaks the OpenAI wire to its clients and keeps the keys of providers, the budgets and the ledger to itself.
+Otari speaks OpenAI Chat Completions, Anthropic Messages and OpenAI Responses to its clients, whatever their providers \
+speak, and keeps the keys of providers, the budgets and the ledger to itself.
 
 **Two kinds of keys.** A virtual key (`gw-…`) may ask models. The master key may also manage keys, users, budgets and \
 prices, and must name a user when it asks a model. Send either as `Authorization: Bearer <key>`; `Otari-Key`, \
@@ -21,6 +22,8 @@ carries `Otari-Request-ID`, which is also the id of the usage row of a request t
 
 TAGS = {
     "chat": "Ask a model. Streams are server-sent events; a stream that broke off never looks whole.",
+    "messages": "Ask a model in Anthropic's shape.",
+    "responses": "Ask a model in the shape of OpenAI's Responses.",
     "models": "What can be asked for, and what it costs.",
     "keys": "Virtual keys: what clients hold. A secret is shown once, when it is made.",
     "users": "Who pays. Every key belongs to a user.",
@@ -57,6 +60,25 @@ SECURITY: dict[Access, tuple[str, ...]] = {
     Access.MASTER: ("master",),
 }
 
+# Where both vendors have such a route: which of the two asks.
+ANTHROPIC_VERSION: dict[str, Any] = {
+    "name": "anthropic-version",
+    "in": "header",
+    "description": "With it, answers and refusals have Anthropic's shape. Its value is not looked at.",
+    "schema": {"type": "string"},
+}
+
+# What a media type of events holds is told event by event, as readers of such documents expect it before OpenAPI 3.2.
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One of the events, as https://html.spec.whatwg.org/multipage/server-sent-events.html has them.",
+    "properties": {
+        "event": {"type": "string", "description": "What kind it is, where the API has kinds."},
+        "data": {"type": "string", "description": "A JSON document of that kind, or `[DONE]`."},
+    },
+    "required": ["data"],
+}
+
 # Name → what it is, and the statuses that carry it (None: every answer).
 HEADERS: dict[str, tuple[dict[str, Any], frozenset[int] | None]] = {
     "Otari-Request-ID": (
@@ -77,12 +99,14 @@ MEANINGS = {
     402: "The model has no price, and `require_pricing` is on.",
     403: "The budget is used up, the user is blocked, or the key may not do this.",
     404: "There is no such thing.",
+    405: "This path has other methods; `Allow` names them.",
     408: "The body did not arrive in time.",
     409: "It conflicts with what is there: an id that is taken, or something that is still in use.",
-    413: "The body is larger than `json_max_bytes`.",
+    413: "The body is too large: above `json_max_bytes` where a model is asked, above 64 KiB elsewhere.",
     415: "The body is not JSON, or is encoded in a way that is not understood.",
     421: "The Host header does not name this gateway.",
     422: "A field or parameter breaks its limits.",
+    426: "A websocket was asked for: send the request as a POST.",
     429: "A rate limit, of this gateway or of the provider.",
     500: "A fault of the gateway; its log has it under the request id.",
     502: "The provider failed.",

@@ -11,15 +11,15 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
-from otari.dialects.dialect import Dialect
+from otari.dialects import DIALECTS
 from otari.domain.chat import Doc
 from otari.domain.errors import Kind, OtariError
-from otari.web.watch import StreamWatch
+from otari.web.watch import EARLY, StreamWatch
 from otari.web.whole import MAX_BYTES, WholeAnswer, head_lines
 
 log = logging.getLogger("otari.web")
@@ -104,22 +104,9 @@ def as_text(
 def error_doc(shape: Shape, error: OtariError) -> Doc:
     """The body of an error in the shape of its route."""
     if shape is Shape.ANTHROPIC:
-        kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
-        return {"type": "error", "error": {"type": kind, "message": error.message}, "detail": error.message}
+        return DIALECTS["anthropic-messages"].write_error(error)
     told = {"message": error.message, "type": error.kind.value, "param": error.param, "code": error.code}
     return {"detail": getattr(error, "problems", error.message), "error": told}
-
-
-# Error types by status, as the Anthropic API documents them.
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "invalid_request_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-}
 
 
 def as_error(shape: Shape, error: OtariError, request_id: str) -> web.StreamResponse:
@@ -131,36 +118,52 @@ def as_error(shape: Shape, error: OtariError, request_id: str) -> web.StreamResp
     return json_bytes(body, request_id, status=error.status, extra=extra)
 
 
+class Telling(Protocol):
+    """What is streamed: its frames, what is known of them when the answer begins, and how an error is told in it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def frames(self) -> AsyncGenerator[bytes, None]: ...
+
+    def headers(self) -> Mapping[str, str]: ...
+
+    def error_frames(self, error: OtariError) -> bytes: ...
+
+
 async def as_stream(
     request: web.Request,
-    frames: AsyncGenerator[bytes, None],
-    dialect: Dialect,
-    request_id: str,
+    talk: Telling,
+    keepalive: bytes,
     *,
     keepalive_s: float,
-    extra: Mapping[str, str] | None = None,
+    extra: Mapping[str, str],
 ) -> web.StreamResponse:
-    """A stream of frames as an HTTP answer, with `extra` headers.
+    """A stream of frames as an HTTP answer, with `extra` headers beside those of `talk`.
 
-    The status line waits for the first frame, so that an early failure keeps its status; when the upstream is silent
-    for longer than `keepalive_s` (0 = never), the answer begins with keepalives. A failure after that is told as an
+    The status line waits for the first frame, so that an early failure keeps its status; before the upstream has been
+    silent for `keepalive_s` (0 = never), the answer begins with keepalives. A failure after that is told as an
     error frame, and the connection is cut: the answer must not look whole. Raises OtariError before anything was sent.
     """
+    frames = talk.frames()
     first = asyncio.ensure_future(_next(frames))
     try:
-        await asyncio.wait({first}, timeout=keepalive_s or None)
+        await asyncio.wait({first}, timeout=keepalive_s * EARLY or None)
         if first.done() and (error := first.exception()) is not None:
             raise error
-        response = web.StreamResponse(headers={**headers(request_id, extra=extra), **_STREAM})
+        told = headers(talk.name, extra={**extra, **talk.headers()})
+        response = web.StreamResponse(headers={**told, **_STREAM})
         await response.prepare(request)
-        async with StreamWatch(request, response, dialect.keepalive, keepalive_s) as watch:
+        async with StreamWatch(request, response, keepalive, keepalive_s) as watch:
+            if not first.done():
+                await watch.write(keepalive)
             try:
                 block = await first
                 while block is not None:
                     await watch.write(block)
                     block = await _next(frames)
             except OtariError as error:
-                await watch.write(dialect.stream_error(error))
+                await watch.write(talk.error_frames(error))
                 _cut(request)
                 return response
             except ConnectionError:
@@ -168,12 +171,12 @@ async def as_stream(
             except asyncio.CancelledError:
                 if request.transport is not None and not request.transport.is_closing():  # it is we who go
                     with contextlib.suppress(ConnectionError):
-                        await watch.write(dialect.stream_error(_STOPPING))
+                        await watch.write(talk.error_frames(_STOPPING))
                     _cut(request)
                 raise
             except Exception:
-                log.exception("unexpected failure in a stream, request %s", request_id)
-                await watch.write(dialect.stream_error(unexpected(request_id)))
+                log.exception("unexpected failure in a stream, request %s", talk.name)
+                await watch.write(talk.error_frames(unexpected(talk.name)))
                 _cut(request)
                 return response
         await response.write_eof()

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp import web, web_protocol
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 
 from otari.domain.errors import Kind, OtariError
 from otari.web import reply
 from otari.web.reply import Shape
-from otari.web.visit import HOUSE, new_request_id
+from otari.web.visit import HOUSE, new_request_id, unknown_encoding
 
 log = logging.getLogger("otari.web")
 
@@ -31,9 +31,9 @@ CONNECTIONS_MAX = 1200
 
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: otari\r\nContent-Type: application/json\r\n"
-    b"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\nOtari-Request-ID: %b\r\nContent-Length: %d\r\n\r\n%b"
 )
-_FULL_BODY = b'{"detail":"Too many connections","error":{"message":"Too many connections","type":"unavailable_error"}}'
+_FULL_BODY = orjson.dumps(reply.error_doc(Shape.OPENAI, OtariError(Kind.UNAVAILABLE, "Too many connections")))
 
 
 def make_runner(app: web.Application, shutdown_timeout_s: float) -> web.AppRunner:
@@ -81,7 +81,7 @@ def limit_connections(server: web.Server, most: int = CONNECTIONS_MAX) -> None:
     def connection_made(handler: web_protocol.RequestHandler, transport: asyncio.Transport) -> None:
         accept(handler, transport)
         if len(server.connections) > most:
-            transport.write(_FULL % len(_FULL_BODY) + _FULL_BODY)
+            transport.write(_FULL % (new_request_id().encode(), len(_FULL_BODY), _FULL_BODY))
             transport.close()
 
     server.connection_made = connection_made  # type: ignore[method-assign]
@@ -101,7 +101,9 @@ def _handle_error(
     if request.writer.output_size > 0:
         raise ConnectionError("the answer has begun; only a cut connection can tell the failure now")
     request_id = new_request_id()
-    if isinstance(exc, HttpProcessingError) or status < 500:
+    if isinstance(exc, ContentEncodingError):  # one that aiohttp knows, but has no library for
+        error = unknown_encoding()
+    elif isinstance(exc, HttpProcessingError) or status < 500:
         error = OtariError(Kind.INVALID, "The request is not valid HTTP")
     else:
         log.error("failure outside a handler: %s, request %s", type(exc).__name__, request_id)

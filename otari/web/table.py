@@ -5,7 +5,7 @@ gateway itself answers at the root alone.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -13,11 +13,18 @@ from aiohttp import web
 from otari.domain.access import Access
 from otari.domain.errors import Kind, OtariError
 from otari.web import budgets, keys, pricing, reply, usage, users
+from otari.web.answers.budgets import Budget, BudgetReset
+from otari.web.answers.health import Health, Readiness
+from otari.web.answers.keys import Key, KeyWithToken
+from otari.web.answers.prices import Price
+from otari.web.answers.usage import UsageDetail, UsageEntry, UsageTotal
+from otari.web.answers.users import User
 from otari.web.bodies import (
     AsOf,
     BudgetChange,
     EffectiveAt,
     KeyChange,
+    ModelPage,
     NewBudget,
     NewKey,
     NewPrice,
@@ -27,26 +34,49 @@ from otari.web.bodies import (
     UsageQuery,
     UserChange,
 )
+from otari.web.count import post_count_tokens
 from otari.web.docs import REFERENCE, Reference, get_docs, get_openapi, get_redoc
 from otari.web.error_bodies import NotReady
 from otari.web.guard import Route, guarded
 from otari.web.health import get_health, get_liveness, get_readiness
-from otari.web.inference import post_chat_completions
+from otari.web.inference import post_chat_completions, post_messages, post_responses
 from otari.web.metrics import METERS, OTHER, Meters, get_metrics
 from otari.web.models import get_model, list_models
 from otari.web.openapi import plain_path
 from otari.web.reply import Shape
 from otari.web.server import STRAIGHT, Answering
-from otari.web.vendor_bodies import ChatCompletion, ChatCompletionRequest, ModelCard, ModelList
+from otari.web.vendor_bodies import (
+    ChatCompletion,
+    ChatCompletionRequest,
+    CountRequest,
+    MessagesAnswer,
+    MessagesRequest,
+    ModelCard,
+    ModelInfo,
+    ModelInfoPage,
+    ModelList,
+    ResponsesAnswer,
+    ResponsesRequest,
+    TokenCount,
+)
 from otari.web.visit import HOUSE, new_request_id
+from otari.web.websocket import get_responses
+
+EVERYWHERE = ("standalone", "connected")
+_VERSIONED = ("/v1/", "/api/v1/")
+# What is said of everything else below a version, by the way of running; client libraries know this sentence.
+_ELSEWHERE = {
+    "connected": "This endpoint is not available in hybrid mode. Manage this resource via the platform UI.",
+}
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/health", get_health, Access.OPEN, "Is the gateway up", answer=dict[str, str]),
-    Route("GET", "/health/liveness", get_liveness, Access.OPEN, "Is the process alive", answer=str),
+    Route("GET", "/health", get_health, Access.OPEN, "Is the gateway up", answer=Health, modes=EVERYWHERE),
+    Route("GET", "/health/liveness", get_liveness, Access.OPEN, "Is the process alive", answer=str, modes=EVERYWHERE),
     Route(
         *("GET", "/health/readiness", get_readiness, Access.OPEN, "Can requests be admitted"),
-        answer=dict[str, str],
+        answer=Readiness,
         others={503: NotReady},
+        modes=EVERYWHERE,
     ),
     Route(
         *("POST", "/v1/chat/completions", post_chat_completions, Access.KEY, "OpenAI Chat Completions"),
@@ -55,37 +85,72 @@ ROUTES: tuple[Route, ...] = (
         media=("application/json", "text/event-stream"),
         statuses=(402, 403, 404, 422, 502, 504),
         repeatable=True,
+        modes=EVERYWHERE,
     ),
     Route(
-        *("GET", "/v1/models", list_models, Access.KEY, "Models that can be asked for, with prices"), answer=ModelList
+        *("POST", "/v1/messages", post_messages, Access.KEY, "Anthropic Messages"),
+        shape=Shape.ANTHROPIC,
+        body=MessagesRequest,
+        answer=MessagesAnswer,
+        media=("application/json", "text/event-stream"),
+        statuses=(402, 403, 404, 422, 502, 504),
+        repeatable=True,
+        modes=EVERYWHERE,
     ),
-    Route("GET", "/v1/models/{model_id:.+}", get_model, Access.KEY, "One model", answer=ModelCard),
+    Route(
+        *("POST", "/v1/responses", post_responses, Access.KEY, "OpenAI Responses"),
+        body=ResponsesRequest,
+        answer=ResponsesAnswer,
+        media=("application/json", "text/event-stream"),
+        statuses=(402, 403, 404, 422, 502, 504),
+        repeatable=True,
+        modes=EVERYWHERE,
+    ),
+    Route(
+        *("POST", "/v1/messages/count_tokens", post_count_tokens, Access.KEY, "How many tokens a request has"),
+        shape=Shape.ANTHROPIC,
+        body=CountRequest,
+        answer=TokenCount,
+        modes=EVERYWHERE,
+    ),
+    Route(
+        *("GET", "/v1/responses", get_responses, Access.OPEN, "No websockets here"),
+        statuses=(405, 426),
+        media=(),
+        modes=EVERYWHERE,
+    ),
+    Route(
+        *("GET", "/v1/models", list_models, Access.KEY, "Models that can be asked for, with prices and limits"),
+        query=ModelPage,
+        answer=(ModelList, ModelInfoPage),
+    ),
+    Route("GET", "/v1/models/{model_id:.+}", get_model, Access.KEY, "One model", answer=(ModelCard, ModelInfo)),
     Route(
         *("POST", "/v1/keys", keys.create_key, Access.MASTER, "Make a virtual key"),
         body=NewKey,
-        answer=dict[str, Any],
+        answer=KeyWithToken,
         statuses=(404, 422),
     ),
     Route(
         *("GET", "/v1/keys", keys.list_keys, Access.MASTER, "Virtual keys"),
         query=Page,
-        answer=list[dict[str, Any]],
+        answer=Sequence[Key],
         statuses=(422,),
     ),
     Route(
         *("POST", "/v1/keys/{key_id}/rotate", keys.rotate_key, Access.MASTER, "Give a key another token"),
-        answer=dict[str, Any],
+        answer=KeyWithToken,
         statuses=(404,),
     ),
     Route(
         *("GET", "/v1/keys/{key_id}", keys.get_key, Access.MASTER, "One virtual key"),
-        answer=dict[str, Any],
+        answer=Key,
         statuses=(404,),
     ),
     Route(
         *("PATCH", "/v1/keys/{key_id}", keys.change_key, Access.MASTER, "Change a virtual key"),
         body=KeyChange,
-        answer=dict[str, Any],
+        answer=Key,
         statuses=(404, 422),
     ),
     Route(
@@ -95,30 +160,30 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("POST", "/v1/users", users.create_user, Access.MASTER, "Make a user"),
         body=NewUser,
-        answer=dict[str, Any],
+        answer=User,
         statuses=(404, 409, 422),
     ),
     Route(
         *("GET", "/v1/users", users.list_users, Access.MASTER, "Users"),
         query=Page,
-        answer=list[dict[str, Any]],
+        answer=Sequence[User],
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/users/{user_id:.+}/usage", users.list_user_usage, Access.MASTER, "What a user has used"),
         query=Page,
-        answer=list[dict[str, Any]],
+        answer=Sequence[UsageEntry],
         statuses=(404, 422),
     ),
     Route(
         *("GET", "/v1/users/{user_id:.+}", users.get_user, Access.MASTER, "One user"),
-        answer=dict[str, Any],
+        answer=User,
         statuses=(404,),
     ),
     Route(
         *("PATCH", "/v1/users/{user_id:.+}", users.change_user, Access.MASTER, "Change a user"),
         body=UserChange,
-        answer=dict[str, Any],
+        answer=User,
         statuses=(404, 422),
     ),
     Route(
@@ -128,31 +193,31 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("POST", "/v1/budgets", budgets.create_budget, Access.MASTER, "Make a budget"),
         body=NewBudget,
-        answer=dict[str, Any],
+        answer=Budget,
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/budgets", budgets.list_budgets, Access.MASTER, "Budgets"),
         query=Page,
-        answer=list[dict[str, Any]],
+        answer=Sequence[Budget],
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/budgets/{budget_id}/reset-logs", budgets.list_budget_resets, Access.MASTER, "When it began anew"),
         query=Page,
-        answer=list[dict[str, Any]],
+        answer=Sequence[BudgetReset],
         statuses=(404, 422),
     ),
     Route(
         *("GET", "/v1/budgets/{budget_id}", budgets.get_budget, Access.MASTER, "One budget"),
-        answer=dict[str, Any],
+        answer=Budget,
         statuses=(404,),
     ),
     Route(
         *("PATCH", "/v1/budgets/{budget_id}", budgets.change_budget, Access.MASTER, "Change a budget"),
         body=BudgetChange,
-        answer=dict[str, Any],
-        statuses=(404, 422),
+        answer=Budget,
+        statuses=(404, 409, 422),
     ),
     Route(
         *("DELETE", "/v1/budgets/{budget_id}", budgets.delete_budget, Access.MASTER, "Delete a budget"),
@@ -161,24 +226,24 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("POST", "/v1/pricing", pricing.set_price, Access.MASTER, "Set a price"),
         body=NewPrice,
-        answer=dict[str, Any],
+        answer=Price,
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/pricing", pricing.list_pricing, Access.KEY, "Prices with their history"),
         query=Page,
-        answer=list[dict[str, Any]],
+        answer=Sequence[Price],
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/pricing/{model_key:.+}/history", pricing.get_pricing_history, Access.KEY, "Prices of a model"),
-        answer=list[dict[str, Any]],
+        answer=Sequence[Price],
         statuses=(404, 422),
     ),
     Route(
         *("GET", "/v1/pricing/{model_key:.+}", pricing.get_pricing, Access.KEY, "The price in force"),
         query=AsOf,
-        answer=dict[str, Any],
+        answer=Price,
         statuses=(404, 422),
     ),
     Route(
@@ -189,18 +254,18 @@ ROUTES: tuple[Route, ...] = (
     Route(
         *("GET", "/v1/usage", usage.list_usage, Access.MASTER, "What was used, newest first"),
         query=UsageQuery,
-        answer=list[dict[str, Any]],
+        answer=Sequence[UsageEntry],
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/usage/totals", usage.get_usage_totals, Access.MASTER, "Sums by day, model, key or user"),
         query=TotalsQuery,
-        answer=list[dict[str, Any]],
+        answer=Sequence[UsageTotal],
         statuses=(422,),
     ),
     Route(
         *("GET", "/v1/usage/{usage_id}", usage.get_usage, Access.MASTER, "One row and the arithmetic of its cost"),
-        answer=dict[str, Any],
+        answer=UsageDetail,
         statuses=(404,),
     ),
     Route(
@@ -208,24 +273,28 @@ ROUTES: tuple[Route, ...] = (
         tag="gateway",
         answer=dict[str, Any],
         switch="enable_docs",
+        modes=EVERYWHERE,
     ),
     Route(
         *("GET", "/docs", get_docs, Access.OPEN, "The reference, to try calls"),
         tag="gateway",
         media=("text/html",),
         switch="enable_docs",
+        modes=EVERYWHERE,
     ),
     Route(
         *("GET", "/redoc", get_redoc, Access.OPEN, "The reference, to read"),
         tag="gateway",
         media=("text/html",),
         switch="enable_docs",
+        modes=EVERYWHERE,
     ),
     Route(
         *("GET", "/metrics", get_metrics, Access.OPEN, "Counters for Prometheus"),
         tag="gateway",
         media=("text/plain",),
         switch="enable_metrics",
+        modes=EVERYWHERE,
     ),
 )
 
@@ -240,55 +309,69 @@ def paths(route: Route) -> tuple[str, ...]:
 
 
 def mount(
-    app: web.Application, routes: Iterable[Route] = ROUTES, *, docs: bool = True, meters: Meters | None = None
+    app: web.Application,
+    routes: Iterable[Route] = ROUTES,
+    *,
+    docs: bool = True,
+    meters: Meters | None = None,
+    mode: str = "standalone",
 ) -> None:
     """Put every route into the router, and an answer in our own shape behind them for everything else.
 
     Without `docs` the reference is not served; `meters` count what is answered, and without them `/metrics` is not.
+    What this `mode` does not serve under `/v1` is refused with a sentence that says why.
     """
     off = {"enable_docs": not docs, "enable_metrics": meters is None}
-    routes = tuple(route for route in routes if not off.get(route.switch))
+    routes = tuple(route for route in routes if mode in route.modes and not off.get(route.switch))
     app[REFERENCE] = Reference(routes)
-    straight: dict[tuple[str, str], Answering] = {}
+    served: dict[str, list[Route]] = {}
+    for route in routes:
+        for path in paths(route):
+            served.setdefault(path, []).append(route)
+    handles = {route.handler: guarded(route, app[HOUSE]) for route in routes}
+    refuse = _refusing(served, _ELSEWHERE.get(mode, "Not Found"))
     if meters is not None:
         app[METERS] = meters
-    for route in routes:
-        handle = guarded(route, app[HOUSE])
-        if meters is not None:
-            handle = meters.counted(handle, route.method, plain_path(route.path))
-        for path in paths(route):
-            app.router.add_route(route.method, path, handle)
+        handles = {
+            route.handler: meters.counted(handles[route.handler], route.method, plain_path(route.path))
+            for route in routes
+        }
+        refuse = meters.counted(refuse, OTHER, OTHER)
+    app[STRAIGHT] = {}
+    for path, here in served.items():
+        for route in here:
+            app.router.add_route(route.method, _any_text(path), handles[route.handler])
             if route.repeatable:  # what is asked most; its path is plain text
-                straight[route.method, path] = handle
-    app[STRAIGHT] = straight
-    nothing_here = _elsewhere(routes)
-    if meters is not None:
-        nothing_here = meters.counted(nothing_here, OTHER, OTHER)
-    app.router.add_route("*", "/{rest:.*}", nothing_here)
+                app[STRAIGHT][route.method, path] = handles[route.handler]
+        # A path belongs to the first row that takes it, also for methods that only a later row has.
+        app.router.add_route("*", _any_text(path), refuse)
+    app.router.add_route("*", r"/{rest:[\s\S]*}", refuse)
 
 
-def _elsewhere(routes: tuple[Route, ...]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Answers every request that no route takes: 405 with the methods that exist on that path, or 404."""
-    patterns = [(re.compile(_regex(path)), route) for route in routes for path in paths(route)]
-
-    async def nothing_here(request: web.Request) -> web.StreamResponse:
-        here = [route for pattern, route in patterns if pattern.fullmatch(request.path)]
-        shape = here[0].shape if here else _shape_near(request.path)
-        if here:
-            allowed = ", ".join(sorted({route.method for route in here}))
-            error = OtariError(Kind.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=(("Allow", allowed),))
-        else:
-            error = OtariError(Kind.NOT_FOUND, "Not Found", code="unknown_url")
-        return reply.as_error(shape, error, new_request_id())
-
-    return nothing_here
+def _any_text(path: str) -> str:
+    """A path for aiohttp, whose dot stands for anything but a line break. An id may hold one, and braces too."""
+    return re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", path.replace(":.+}", r":[\s\S]+}"))
 
 
-def _regex(path: str) -> str:
-    """A route path as a regular expression: `{name}` is one segment, `{name:.+}` anything."""
-    escaped = re.escape(path)
-    escaped = re.sub(r"\\\{\w+:\\\.\\\+\\\}", ".+", escaped)
-    return re.sub(r"\\\{\w+\\\}", "[^/]+", escaped)
+def _refusing(served: Mapping[str, Sequence[Route]], why_absent: str) -> Answering:
+    """Answers every request that no route takes: 405 with the methods that exist on its path, or 404.
+
+    `why_absent` is said of paths under `/v1`.
+    """
+    by_template = {plain_path(path): here for path, here in served.items()}
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        here = None if resource is None else by_template.get(resource.canonical)
+        if here is None:
+            why = why_absent if request.path.startswith(_VERSIONED) else "Not Found"
+            error = OtariError(Kind.NOT_FOUND, why, code="unknown_url")
+            return reply.as_error(_shape_near(request.path), error, new_request_id())
+        allowed = ", ".join(sorted({route.method for route in here}))
+        error = OtariError(Kind.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=(("Allow", allowed),))
+        return reply.as_error(here[0].shape, error, new_request_id())
+
+    return refuse
 
 
 def _shape_near(path: str) -> Shape:

@@ -6,8 +6,10 @@ from aiohttp import web
 
 from otari.store import records, usage
 from otari.web import reply
+from otari.web.accounts import part_of
 from otari.web.bodies import TotalsQuery, UsageQuery
-from otari.web.fields import moment, read_query
+from otari.web.fields import read_query
+from otari.web.values import epoch_ms
 from otari.web.visit import Visit
 
 
@@ -22,7 +24,7 @@ async def list_usage(visit: Visit) -> web.StreamResponse:
             conn, user_id=query.user_id, start_ms=start_ms, end_ms=end_ms, after=query.after, **page
         )
 
-    rows = await visit.books.db.read(op)
+    rows = await part_of(visit, op)
     return reply.as_json([records.usage_record(row) for row in rows], visit.request_id)
 
 
@@ -43,7 +45,4 @@ async def get_usage(visit: Visit) -> web.StreamResponse:
 
 def _range(query: UsageQuery | TotalsQuery) -> tuple[int | None, int | None]:
     start, end = query.start_date, query.end_date
-    return (
-        None if start is None else moment(start, "query", "start_date"),
-        None if end is None else moment(end, "query", "end_date"),
-    )
+    return None if start is None else epoch_ms(start), None if end is None else epoch_ms(end)

@@ -6,9 +6,10 @@ from aiohttp import web
 
 from otari.store import accounts, records, usage
 from otari.web import reply
-from otari.web.accounts import changes, listed, removed, text_of
+from otari.web.accounts import changes, listed, part_of, removed
 from otari.web.bodies import NewUser, Page, UserChange
 from otari.web.fields import read_body, read_query
+from otari.web.values import metadata_text
 from otari.web.visit import Visit
 
 
@@ -21,7 +22,7 @@ async def create_user(visit: Visit) -> web.StreamResponse:
         blocked=bool(body.blocked),
         budget_id=body.budget_id,
         allowed_models=None if body.allowed_models is None else tuple(body.allowed_models),
-        metadata=text_of(body.metadata),
+        metadata=metadata_text(body.metadata),
     )
     return reply.as_json(records.user_record(user), visit.request_id)
 
@@ -61,5 +62,5 @@ async def list_user_usage(visit: Visit) -> web.StreamResponse:
             accounts.get_user(conn, user_id)
         return usage.list_usage(conn, user_id=user_id, skip=page.skip, limit=page.limit, after=page.after)
 
-    rows = await visit.books.db.read(op)
+    rows = await part_of(visit, op)
     return reply.as_json([records.usage_record(row) for row in rows], visit.request_id)

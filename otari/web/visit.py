@@ -14,6 +14,7 @@ from otari.domain.catalog import Catalog
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import ControlPlane
 from otari.gateway.converse import Conversations
+from otari.gateway.counting import Counting
 from otari.store.db import Database
 from otari.store.key_book import KeyBook
 from otari.store.price_book import PriceBook
@@ -33,6 +34,7 @@ class House:
 
     control: ControlPlane
     conversations: Conversations
+    counting: Counting
     catalog: Catalog
     version: str
     keepalive_s: float
@@ -114,11 +116,7 @@ async def read_json(visit: Visit, most: int | None = None) -> bytes:
         )
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip", "deflate", ""):
-        raise OtariError(
-            Kind.UNSUPPORTED_MEDIA,
-            "The request's Content-Encoding is not understood: send the body plain, or with gzip",
-            param="Content-Encoding",
-        )
+        raise unknown_encoding()
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     try:
@@ -132,6 +130,15 @@ async def read_json(visit: Visit, most: int | None = None) -> bytes:
         raise _too_large(limit) from None
     except (web.RequestPayloadError, ValueError, UnicodeError):
         raise invalid("The request body could not be read: it broke off, or its encoding is damaged") from None
+
+
+def unknown_encoding() -> OtariError:
+    """What a body is told that is packed in a way that nobody here can unpack."""
+    return OtariError(
+        Kind.UNSUPPORTED_MEDIA,
+        "The request's Content-Encoding is not understood: send the body plain, or with gzip",
+        param="Content-Encoding",
+    )
 
 
 def _within(body: bytes, limit: int) -> bytes:

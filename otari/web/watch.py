@@ -11,7 +11,7 @@ from types import TracebackType
 from aiohttp import web
 
 WRITE_STALL_S = 60.0
-_LOOKS_PER_PERIOD = 3
+EARLY = 0.9  # a sign of life comes after this share of the silence that is allowed
 
 
 class Streams:
@@ -38,7 +38,10 @@ class Streams:
 
 
 class StreamWatch:
-    """Writes the frames of a stream and its keepalives; frames are written whole, so the two never mix."""
+    """Writes the frames of a stream and its keepalives; frames are written whole, so the two never mix.
+
+    A keepalive goes out before the client has seen nothing for `keepalive_s` (0 = never).
+    """
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class StreamWatch:
         self._request = request
         self._response = response
         self._keepalive = keepalive
-        self._keepalive_s = keepalive_s
+        self._quiet_s = keepalive_s * EARLY
         self._write_stall_s = write_stall_s
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
@@ -80,8 +83,10 @@ class StreamWatch:
         self._writing = False
 
     def _arm(self) -> None:
-        period = min(self._keepalive_s or self._write_stall_s, self._write_stall_s)
-        self._timer = self._loop.call_later(period / _LOOKS_PER_PERIOD, self._look)
+        """Look again when the first of the two silences could be over."""
+        allowed = self._write_stall_s if self._writing else self._quiet_s or self._write_stall_s
+        idle = self._loop.time() - self._last
+        self._timer = self._loop.call_later(max(allowed - idle, allowed / 10), self._look)
 
     def _look(self) -> None:
         idle = self._loop.time() - self._last
@@ -89,7 +94,7 @@ class StreamWatch:
             if idle >= self._write_stall_s and self._request.transport is not None:
                 self._request.transport.abort()
                 return
-        elif self._keepalive_s and idle >= self._keepalive_s and (self._ping is None or self._ping.done()):
+        elif self._quiet_s and idle >= self._quiet_s and (self._ping is None or self._ping.done()):
             self._ping = self._loop.create_task(self._send_keepalive())
         self._arm()
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from otari.control.local import FirstRun, LocalControl, Rules
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import Catalog, Price, Provider
+from otari.domain.catalog import Catalog, Limits, Price, Provider, Quirks
 from otari.domain.chat import Usage
 from otari.domain.ports import Admission, Ask, Outcome
 from otari.domain.secret import Secret
@@ -28,15 +28,20 @@ COST = 120_000
 
 
 def catalog() -> Catalog:
-    """A priced, a dearer, an unpriced and a free model, and a list of two to try."""
+    """A priced, a dearer, a bounded, an unpriced and a free model, and lists of two to try."""
     return Catalog(
         [
             Provider("cloud", "live", "https://cloud.test/v1", Secret("sk-cloud"), ("openai-chat",)),
-            Provider("far", "live", "https://far.test/v1"),
+            Provider("far", "live", "https://far.test/v1", quirks=Quirks(top_k=True)),
             Provider("local", "stub", free=True, unpriced_models=("odd",)),
         ],
-        aliases={"best": ("cloud:small", "far:large"), "odd": ("cloud:small", "cloud:unpriced")},
-        prices={"cloud:small": (PRICE,), "far:large": (Price(3_000_000, 9_000_000),)},
+        aliases={
+            "best": ("cloud:small", "far:large"),
+            "odd": ("cloud:small", "cloud:unpriced"),
+            "half": ("far:bounded", "cloud:small"),
+        },
+        prices={"cloud:small": (PRICE,), "far:large": (Price(3_000_000, 9_000_000),), "far:bounded": (PRICE,)},
+        limits={"far:bounded": Limits(output=2_000)},
     )
 
 

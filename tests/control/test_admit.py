@@ -42,7 +42,7 @@ def test_a_foreign_user_is_refused_in_the_words_of_the_route(tmp_path: Path) -> 
         assert (error.kind, error.param) == (Kind.FORBIDDEN, "user")
         assert error.message == "'user' field does not match the authenticated API key's user"
         error = await refusal(house, alice, user="bob", endpoint="/v1/messages")
-        assert error.message == "'metadata.user_id' field does not match the authenticated API key's user"
+        assert error.message == "'metadata.user_id' does not match the authenticated API key's user"
         await house.admit(alice._replace(rejects_user_mismatch=False), user="bob")
         assert [row["user_id"] for row in await house.rows()] == ["alice"]
 
@@ -108,6 +108,26 @@ def test_without_a_limit_the_default_is_held_and_the_row_says_so(tmp_path: Path)
     in_house(tmp_path, scene, Rules(default_output_tokens=1_000))
 
 
+def test_without_a_limit_of_the_client_the_model_s_own_is_held(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        alice = await house.user()
+        await house.admit(alice, selector="far:bounded", output_tokens=None, choices=3)
+        await house.admit(alice, selector="far:bounded", output_tokens=5_000)  # the client's word, even if it is larger
+        holds = [(row["hold_nano"], row["hold_estimated"]) for row in await house.rows()]
+        assert holds == [(PROMPT * 1_250 + 3 * 2_000 * 2_000, 0), (PROMPT * 1_250 + 5_000 * 2_000, 0)]
+
+    in_house(tmp_path, scene, Rules(default_output_tokens=1_000))
+
+
+def test_a_hold_is_estimated_if_one_target_s_limit_is_not_known(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.admit(await house.user(), selector="half", output_tokens=None)
+        (row,) = await house.rows()
+        assert (row["hold_nano"], row["hold_estimated"]) == (PROMPT * 1_250 + 2_000 * 2_000, 1)
+
+    in_house(tmp_path, scene, Rules(default_output_tokens=1_000))
+
+
 def test_the_dearest_of_all_targets_is_held_and_all_are_attempts_in_order(tmp_path: Path) -> None:
     async def scene(house: House) -> None:
         admission = await house.admit(await house.user(), selector="best")
@@ -115,6 +135,7 @@ def test_the_dearest_of_all_targets_is_held_and_all_are_attempts_in_order(tmp_pa
         first, second = admission.attempts
         assert (first.provider, first.model, first.base_url) == ("cloud", "small", "https://cloud.test/v1")
         assert (second.provider, second.model) == ("far", "large")
+        assert (first.quirks.top_k, second.quirks.top_k) == (False, True)
         assert first.secret is not None
         assert first.secret.reveal() == "sk-cloud"
         assert "sk-cloud" not in repr(admission)

@@ -15,7 +15,7 @@ from tests.control.house import MASTER, NOON, House, in_house
 def test_the_standalone_control_plane_is_a_control_plane(tmp_path: Path) -> None:
     async def scene(house: House) -> None:
         control: ControlPlane = house.control
-        assert await control.health() == {"database": "connected"}
+        assert await control.health() == ({"database": "connected"}, None)
 
     in_house(tmp_path, scene)
 

@@ -168,7 +168,7 @@ def test_what_a_client_tells_about_itself_names_nobody(tmp_path: Path, told: str
         assert [row["user_id"] for row in await house.rows()] == ["alice"]
         master = await house.control.identify(Credential(MASTER))
         error = await refusal(house, master, user=told, endpoint="/v1/messages")
-        assert error.message == "When using master key, 'metadata.user_id' field is required in request body"
+        assert error.message == "When using master key, 'metadata.user_id' is required in request body"
 
     in_house(tmp_path, scene)
 

@@ -199,15 +199,15 @@ def test_on_a_full_disk_nothing_is_admitted_and_answers_are_not_held_up(tmp_path
         for admission in admissions:
             outcome = good(admission, error="x" * 2_000)
             await asyncio.wait_for(house.control.settle(admission, outcome), 5)
-        with pytest.raises(OtariError) as unready:
-            await house.control.health()
+        unready = (await house.control.health()).problem
         with pytest.raises(OtariError) as refused:
             await _admit_until_refused(house, alice)
-        assert unready.value.kind is refused.value.kind is Kind.UNAVAILABLE
-        assert refused.value.code == "ledger_unavailable"
+        assert unready is not None
+        assert unready.kind is refused.value.kind is Kind.UNAVAILABLE
+        assert unready.code == refused.value.code == "ledger_unavailable"
         await house.db.write(lambda conn: conn.execute("PRAGMA max_page_count = 1000000").fetchone())
         await house.db.write(lambda _: None)
-        assert await house.control.health() == {"database": "connected"}
+        assert await house.control.health() == ({"database": "connected"}, None)
         spend, _ = await house.money()
         assert spend == 40 * COST
         settled = {row["id"] for row in await house.rows() if row["state"] == "settled"}

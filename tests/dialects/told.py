@@ -29,7 +29,6 @@ from otari.domain.errors import OtariError
 T = TypeVar("T")
 HERE = Path(__file__).parent
 VECTORS = HERE / "vectors"
-CASES = HERE / "cases"
 _USAGE = {
     "input_total": "input",
     "output_total": "output",
@@ -122,11 +121,6 @@ def outcome(call: Callable[[], T]) -> T | OtariError:
         return call()
     except OtariError as error:
         return error
-
-
-def cases(prefix: str) -> list[tuple[str, dict[str, Any]]]:
-    """The golden cases of one kind: `cases/<prefix>.<what>.json`."""
-    return [(path.stem, orjson.loads(path.read_bytes())) for path in sorted(CASES.glob(f"{prefix}.*.json"))]
 
 
 def sse_of(docs: Iterable[Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from otari.domain.catalog import FREE, Catalog, ModelRef, Price, Provider, Tier, allows
+from otari.domain.catalog import FREE, NO_LIMITS, Catalog, Limits, ModelRef, Price, Provider, Tier, allows
 from otari.domain.errors import Kind, OtariError
 
 OLD, NEW = Price(1, 1, effective_at=10), Price(2, 2, effective_at=20)
@@ -112,6 +112,23 @@ def test_the_highest_tier_that_is_reached_lies_over_the_rates() -> None:
 )
 def test_what_is_free(price: Price, free: bool) -> None:
     assert price.is_free is free
+
+
+# ---- limits ----
+
+
+def test_each_limit_is_the_operator_s_and_else_the_shipped_one() -> None:
+    def shipped(kind: str, model: str) -> Limits:
+        return Limits(context=1_000) if (kind, model) == ("openai", "gpt") else NO_LIMITS
+
+    providers = [Provider("work", "live", kind="openai"), Provider("openai", "live"), Provider("lab", "live")]
+    set_by_hand = {"work:gpt": Limits(output=50), "openai:gpt": Limits(7, 6), "lab:gpt": Limits(output=9)}
+    found = Catalog(providers, limits=set_by_hand, default_limits=shipped)
+    assert found.limits(ModelRef("work", "gpt")) == Limits(1_000, 50)
+    assert found.limits(ModelRef("openai", "gpt")) == Limits(7, 6)
+    assert found.limits(ModelRef("lab", "gpt")) == Limits(None, 9)
+    assert found.limits(ModelRef("lab", "unheard")) == NO_LIMITS
+    assert Catalog(providers, limits=set_by_hand).limits(ModelRef("work", "gpt")) == Limits(None, 50)
 
 
 # ---- who may use what ----

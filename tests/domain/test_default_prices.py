@@ -8,7 +8,7 @@ import pytest
 
 from otari.config.provider_types import prices_ids, provider_types
 from otari.config.shipped import shipped
-from otari.domain.catalog import Price, Tier
+from otari.domain.catalog import NO_LIMITS, Limits, Price, Tier
 from otari.domain.default_prices import DefaultPrices, Origin
 
 NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
@@ -185,6 +185,18 @@ def test_a_price_that_was_found_is_remembered() -> None:
     assert prices.price("acme", "m", NOON) is prices.price("acme", "m", NOON)
 
 
+# ---- limits --------------------------------------------------------------------------------------------------------
+
+
+def test_a_context_window_is_found_like_a_price() -> None:
+    known = shelves(acme=[{**entry("m"), "context": 8_192}, entry("n")], other=[{**entry("far"), "context": 5}])
+    assert known.limits("acme", "M") == Limits(context=8_192)
+    assert known.limits("acme", "n") == NO_LIMITS
+    assert known.limits("acme", "far") == Limits(context=5)
+    assert known.limits("acme", "unheard") == NO_LIMITS
+    assert known.limits("nobody", "m") == NO_LIMITS
+
+
 # ---- the shipped data ----------------------------------------------------------------------------------------------
 
 
@@ -223,3 +235,11 @@ def test_every_shipped_price_can_be_read_and_is_believable() -> None:
         assert smallest == sorted(set(smallest))
         assert price.is_free == origin.model.endswith(":free"), name
     assert priced > 2000
+
+
+def test_the_shipped_context_windows_are_believable() -> None:
+    models = [model for shelf in shipped_data()["providers"].values() for model in shelf["models"]]
+    windows = [model["context"] for model in models if "context" in model]
+    assert len(windows) > len(models) / 2
+    assert all(type(tokens) is int and 256 <= tokens <= 100_000_000 for tokens in windows)
+    assert DefaultPrices(shipped_data(), prices_ids()).limits("anthropic", "claude-3-5-sonnet") == Limits(200_000)

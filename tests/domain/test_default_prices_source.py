@@ -132,6 +132,7 @@ def compare(sample: Sample, source: Package, ours: DefaultPrices) -> str:
         return "unknown"
     assert origin is not None, sample
     assert origin.model == model.id, sample
+    assert ours.limits(sample.provider, sample.model).context == model.context_window, sample
     rates = model.get_prices(sample.at)
     meters = {name for name, rate in rates.__dict__.items() if rate is not None}
     assert meters - METERS == {name for name in origin.left_out if "=" not in name}, sample

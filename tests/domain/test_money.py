@@ -183,8 +183,13 @@ def test_the_hold_is_no_more_than_the_worst_that_can_come(worst: Usage, price: P
     assert money.dearest(worst.input or 0, worst.output or 0, price) == money.cost(worst, price)
 
 
-def reference(usage: Usage, price: dict[str, Decimal], threshold: int, dearer: dict[str, Decimal]) -> int:
-    """The cost in decimals of USD per million tokens, as one would reckon by hand."""
+EACH = ("request", "image", "second", "character")
+
+
+def reference(
+    usage: Usage, quantity: int, price: dict[str, Decimal], threshold: int, dearer: dict[str, Decimal]
+) -> int:
+    """The cost in decimals of USD (per million tokens, or for each of the other units), as one would reckon by hand."""
     total, output = Decimal(usage.input or 0), Decimal(usage.output or 0)
     rates = {**price, **dearer} if total >= threshold else price
     read, write, hour = (Decimal(count or 0) for count in (usage.cache_read, usage.cache_write, usage.cache_write_1h))
@@ -198,6 +203,8 @@ def reference(usage: Usage, price: dict[str, Decimal], threshold: int, dearer: d
         + (output - thought) * rates["output"]
         + thought * rates.get("reasoning", rates["output"])
     ) / 1_000_000
+    usd += price.get("request", Decimal(0))
+    usd += quantity * sum(price.get(unit, Decimal(0)) for unit in EACH[1:])
     return int((usd * 1_000_000_000).quantize(Decimal(1), ROUND_HALF_UP))
 
 
@@ -207,15 +214,18 @@ def test_ten_thousand_random_prices_equal_a_decimal_reference() -> None:
     for _ in range(10_000):
         usd = {"input": dice_price(dice), "output": dice_price(dice)}
         usd |= {meter: dice_price(dice) for meter in meters if dice.random() < 0.5}
+        usd |= {unit: dice_price(dice).scaleb(-6) for unit in EACH if dice.random() < 0.3}
         dearer = {meter: dice_price(dice) for meter in ("input", "output", *meters) if dice.random() < 0.5}
         threshold = dice.randrange(1, 2_000)
         total, output = dice.randrange(3_000), dice.randrange(3_000)
         read = dice.randrange(total + 1)
         write = dice.randrange(total - read + 1)
         usage = Usage(total, output, read, write, dice.randrange(write + 1), dice.randrange(output + 1))
-        rates: dict[str, Any] = {meter: money.rate(amount) for meter, amount in usd.items()}
+        rates: dict[str, Any] = {meter: money.rate(amount) for meter, amount in usd.items() if meter not in EACH}
+        rates |= {f"{unit}_pico": money.unit_rate(amount) for unit, amount in usd.items() if unit in EACH}
         price = Price(**rates, tiers=(Tier(threshold, **{m: money.rate(amount) for m, amount in dearer.items()}),))
-        assert money.cost(usage, price) == reference(usage, usd, threshold, dearer), (usage, price)
+        quantity = dice.randrange(500)
+        assert money.cost(usage, price, quantity) == reference(usage, quantity, usd, threshold, dearer), (usage, price)
 
 
 def dice_price(dice: random.Random) -> Decimal:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -15,6 +15,7 @@ MODELS = tuple(f"ok-n{tokens}-i{gap}" for tokens in range(1, MAX_TOKENS + 1) for
 _STREAMED = 0.8
 _CUT = 0.15  # of the streams, after the first chunk
 _PATIENCE_S = 30.0
+_AFTER_REFUSAL_S = 0.02  # or refusals, which cost nothing, would be nearly all that happens
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -26,16 +27,17 @@ class Seen:
     in_flight: int = 0
     whole: set[str] = field(default_factory=set)  # the client got the answer to its very end
     cut: set[str] = field(default_factory=set)  # the client left after the first chunk
+    refused: dict[str, str] = field(default_factory=dict)  # no budget was left, in the words of the answer
     wrong: list[str] = field(default_factory=list)  # answers that should not be
 
 
 class Load:
-    """`clients` closed-loop clients with one key; `provider` is the name before the model."""
+    """`clients` closed-loop clients that share out `keys`; `provider` is the name before the model."""
 
-    def __init__(self, url: str, key: str, provider: str, clients: int, seed: str) -> None:
+    def __init__(self, url: str, keys: Sequence[str], provider: str, clients: int, seed: str) -> None:
         self.seen = Seen()
         self._address = f"{url}/v1/chat/completions"
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._keys = keys
         self._provider = provider
         self._clients = clients
         self._seed = seed
@@ -51,13 +53,17 @@ class Load:
 
     async def _client(self, session: aiohttp.ClientSession, number: int) -> None:
         dice = random.Random(f"{self._seed}/{number}")
+        key = self._keys[number % len(self._keys)]
         while True:
             try:
-                await self._ask(session, dice)
+                let_in = await self._ask(session, key, dice)
             except aiohttp.ClientError:
                 return  # the gateway is gone
+            if not let_in:
+                await asyncio.sleep(_AFTER_REFUSAL_S)
 
-    async def _ask(self, session: aiohttp.ClientSession, dice: random.Random) -> None:
+    async def _ask(self, session: aiohttp.ClientSession, key: str, dice: random.Random) -> bool:
+        """One request; False when it was refused."""
         tokens, gap = dice.randint(1, MAX_TOKENS), dice.choice(GAPS_MS)
         stream = dice.random() < _STREAMED
         cut = stream and dice.random() < _CUT
@@ -67,11 +73,12 @@ class Load:
             "max_tokens": tokens,
             "stream": stream,
         }
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self.seen.asked += 1
         self.seen.in_flight += 1
-        async with session.post(self._address, data=orjson.dumps(body), headers=self._headers) as answer:
+        async with session.post(self._address, data=orjson.dumps(body), headers=headers) as answer:
             if answer.status != 200:
-                self.seen.wrong.append(f"{answer.status} {await answer.text()}")
+                await self._refused(answer)
             elif cut:
                 await answer.content.readany()
                 self.seen.cut.add(_id(answer))
@@ -79,6 +86,14 @@ class Load:
             else:
                 await self._read(answer, stream=stream)
         self.seen.in_flight -= 1  # not when the connection broke: that request was in flight at the end
+        return answer.status == 200
+
+    async def _refused(self, answer: aiohttp.ClientResponse) -> None:
+        error = orjson.loads(await answer.read())["error"]
+        if (answer.status, error["code"]) == (403, "insufficient_quota"):
+            self.seen.refused[_id(answer)] = error["message"]
+        else:
+            self.seen.wrong.append(f"{answer.status} {error}")
 
     async def _read(self, answer: aiohttp.ClientResponse, *, stream: bool) -> None:
         """Read to the end. A stream is whole for its client at `[DONE]`, whatever the connection does after it."""

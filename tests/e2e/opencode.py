@@ -1,15 +1,14 @@
 """Driving the real opencode headless: its home, its configuration, one run."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tests.e2e.coding import CodingClient, Run
 from tests.e2e.npm import OPENCODE_VERSION
-from tests.e2e.process import Process, bare_env
 
-RUN_S = 120.0  # a first run on a cold disk takes about 13 s, later ones 3
+COMPATIBLE, OPENAI, ANTHROPIC = "@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai-sdk/anthropic"  # built into it
 
 # Everything that would reach out to other hosts or pick up settings of whoever runs the tests.
 _SWITCHES = (
@@ -26,8 +25,10 @@ _SWITCHES = (
 Settings = dict[str, Any]
 
 
-def settings(url: str, key: str, model: str) -> Settings:
-    """Settings that know one provider, the gateway at `url`, and one model of it; every tool call is allowed."""
+def settings(url: str, key: str, model: str, adapter: str = COMPATIBLE) -> Settings:
+    """Settings that know one provider, the gateway at `url` by one adapter, and one model of it; every tool call is
+    allowed.
+    """
     return {
         "$schema": "https://opencode.ai/config.json",
         "autoupdate": False,
@@ -38,7 +39,7 @@ def settings(url: str, key: str, model: str) -> Settings:
         "small_model": f"otari/{model}",
         "provider": {
             "otari": {
-                "npm": "@ai-sdk/openai-compatible",
+                "npm": adapter,
                 "name": "Otari",
                 "options": {"baseURL": f"{url}/v1", "apiKey": key},
                 "models": {model: {"name": "scripted"}},
@@ -47,38 +48,21 @@ def settings(url: str, key: str, model: str) -> Settings:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """How one run of opencode ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Opencode:
-    """opencode with a home folder, a work folder and settings of its own. `env` is added to its bare environment."""
+class Opencode(CodingClient):
+    """opencode with settings of its own. `env` is added to its bare environment."""
 
     def __init__(self, executable: Path, folder: Path, settings: Settings, **env: str) -> None:
-        self.work = folder / "work"
-        self._executable = executable
-        self._folder = folder
-        self._home = folder / "home"
+        super().__init__("opencode", executable, folder)
         self._env = env
-        place = self._home / ".config" / "opencode"
+        place = self.home / ".config" / "opencode"
         # An empty node_modules and a lock file that names it keep opencode from fetching its plug-in package.
         (place / "node_modules").mkdir(parents=True)
-        self.work.mkdir()
         _write(place / "opencode.json", settings)
         _write(place / "package-lock.json", _LOCK)
 
     def run(self, prompt: str) -> Run:
-        """`opencode run` with a title of its own, so that it asks no model for one. Fails after two minutes."""
-        command: list[str | Path] = [self._executable, "run", "--title", "a test", prompt]
-        env = bare_env(self._home, **dict.fromkeys(_SWITCHES, "1"), **self._env)
-        with Process("opencode", command, self._folder, env, cwd=self.work) as process:
-            code = process.wait(RUN_S)
-            return Run(code, process.out.read_text(), process.err.read_text())
+        """`opencode run` with a title of its own, so that it asks no model for one."""
+        return self._run("run", "--title", "a test", prompt, **dict.fromkeys(_SWITCHES, "1"), **self._env)
 
 
 _LOCK = {

@@ -1,22 +1,36 @@
-"""The real opencode, unchanged, writes a file through the built gateway: two requests, two settled rows, no retry.
-
-opencode hides a broken stream by asking again, so that a right file alone proves little. The number of requests does.
-"""
+"""The real opencode, unchanged, by each adapter that is built into it, over providers of every dialect."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
 from tests.e2e import npm
 from tests.e2e.gateway import Gateway, stub
-from tests.e2e.ledger import Row
-from tests.e2e.opencode import Opencode, settings
+from tests.e2e.loops import CONTENT, MODELS, aliases, assert_dropped, assert_requests, run_loop, upstreams, writing
+from tests.e2e.opencode import ANTHROPIC, COMPATIBLE, OPENAI, Opencode, settings
 
-CONTENT = 'Hello from a scripted model.\nÄpfel, 日本語, "quotes" and a tab:\t.\n'
-LAST_WORDS = "The note is written."
+RULE = writing({"write": {"filePath": "${path}", "content": CONTENT}}, "write", "Wrote file successfully")
+ENDPOINTS = {COMPATIBLE: "/v1/chat/completions", OPENAI: "/v1/responses", ANTHROPIC: "/v1/messages"}
+
+# What a provider of each dialect can not be told of both requests, and of the second one only. What signs the thinking
+# of a model does not pass through an adapter for Chat Completions, and the other two do not ask a model to think.
+DROPPED: dict[tuple[str, str], tuple[set[str], set[str]]] = {
+    ("chat", COMPATIBLE): (set(), set()),
+    ("chat", OPENAI): ({"prompt_cache_key"}, set()),
+    ("chat", ANTHROPIC): ({"cache_control"}, set()),
+    ("messages", COMPATIBLE): (set(), {"thinking of another model"}),
+    ("messages", OPENAI): ({"prompt_cache_key"}, set()),
+    ("messages", ANTHROPIC): (set(), set()),
+    ("responses", COMPATIBLE): (set(), {"thinking of another model"}),
+    ("responses", OPENAI): (set(), set()),
+    ("responses", ANTHROPIC): ({"cache_control"}, {"thinking of another model"}),
+    ("gemini", COMPATIBLE): (set(), {"thinking of another model", "thought signature missing"}),
+    ("gemini", OPENAI): ({"prompt_cache_key"}, set()),
+    ("gemini", ANTHROPIC): ({"cache_control"}, set()),
+}
 
 _PAGE = Path(__file__).parents[2] / "docs" / "use-with-opencode.md"
 _JSON = re.compile(r"```json\n(.*?)```", re.DOTALL)
@@ -30,48 +44,28 @@ def executable() -> Path:
         pytest.fail(str(problem))
 
 
-def writing_script(note: Path) -> dict[str, Any]:
-    """First the model calls opencode's `write` tool; told that it worked, it says so."""
-    steps = [
-        {"say": "I write the note.", "call": {"write": {"filePath": str(note), "content": CONTENT}}},
-        {"expect": {"tool_result": "Wrote file successfully"}, "say": LAST_WORDS},
-    ]
-    return {"rules": [{"id": "note", "when": {"tools": ["write"], "user": "write the note"}, "steps": steps}]}
+@pytest.fixture(scope="module")
+def gateway(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("opencode")
+    with Gateway(
+        pyz, folder / "gateway", {"providers": upstreams([RULE], folder), "aliases": aliases("agent")}
+    ) as gateway:
+        yield gateway
+        gateway.ledger.assert_balanced()
 
 
-def assert_two_requests(rows: list[Row]) -> None:
-    assert [(row["state"], row["status"], row["http_status"]) for row in rows] == [("settled", "success", 200)] * 2
-    assert all(row["stream"] == 1 and row["endpoint"] == "/v1/chat/completions" for row in rows)
-    assert all(row["input_tokens"] > 0 and row["output_tokens"] > 0 for row in rows)
-    assert [row["flags"] for row in rows] == ["", ""]
-
-
-def assert_note_written(client: Opencode, note: Path) -> None:
-    run = client.run("Please write the note")
-    assert run.code == 0, f"{run.out}\n{run.err}"
-    assert note.read_bytes() == CONTENT.encode()
-    assert LAST_WORDS in run.out
-    assert sorted(path.name for path in client.work.iterdir()) == [note.name]
-
-
-def test_opencode_works_with_the_stub_provider(pyz: Path, executable: Path, tmp_path: Path) -> None:
-    note = tmp_path / "opencode" / "work" / "note.txt"
-    config = {"providers": stub(writing_script(note), tmp_path)}
-    with Gateway(pyz, tmp_path / "gateway", config) as gateway:
-        client = Opencode(executable, tmp_path / "opencode", settings(gateway.url, gateway.key, "stub:agent"))
-        assert_note_written(client, note)
-        rows = gateway.wait_quiet().usage()
-        assert gateway.stop() == 0
-    assert_two_requests(rows)
-    assert {(row["provider"], row["model"]) for row in rows} == {("stub", "agent")}
-    gateway.ledger.assert_balanced()
+@pytest.mark.parametrize(("dialect", "adapter"), DROPPED)
+def test_opencode_writes_a_file(gateway: Gateway, executable: Path, tmp_path: Path, dialect: str, adapter: str) -> None:
+    pasted = settings(gateway.url, gateway.key, f"agent-{dialect}", adapter)
+    _, rows = run_loop(Opencode(executable, tmp_path / "opencode", pasted), gateway)
+    assert_requests(rows, ENDPOINTS[adapter])
+    assert_dropped(rows, *DROPPED[dialect, adapter])
+    assert {(row["provider"], row["model"]) for row in rows} == {(dialect, MODELS[dialect])}
 
 
 def test_opencode_works_with_a_provider_over_http(pyz: Path, executable: Path, tmp_path: Path) -> None:
     """The provider is a second gateway: its ledger is the journal of what the first one really sent."""
-    note = tmp_path / "opencode" / "work" / "note.txt"
-    back_config = {"providers": stub(writing_script(note), tmp_path)}
-    with Gateway(pyz, tmp_path / "back", back_config, name="back") as back:
+    with Gateway(pyz, tmp_path / "back", {"providers": stub({"rules": [RULE]}, tmp_path)}, name="back") as back:
         front_config = {
             "providers": {"far": {"type": "openai", "api_key": back.key, "api_base": f"{back.url}/v1"}},
             "pricing": {"far:stub:agent": {"input_price_per_million": 1.5, "output_price_per_million": 6}},
@@ -79,12 +73,12 @@ def test_opencode_works_with_a_provider_over_http(pyz: Path, executable: Path, t
         }
         with Gateway(pyz, tmp_path / "front", front_config, name="front") as front:
             client = Opencode(executable, tmp_path / "opencode", settings(front.url, front.key, "far:stub:agent"))
-            assert_note_written(client, note)
-            sent, received = front.wait_quiet().usage(), back.wait_quiet().usage()
+            _, sent = run_loop(client, front)
+            received = back.wait_quiet().usage()
             assert front.stop() == 0
         assert back.stop() == 0
-    assert_two_requests(sent)
-    assert_two_requests(received)
+    assert_requests(sent, ENDPOINTS[COMPATIBLE])
+    assert_requests(received, ENDPOINTS[COMPATIBLE])
     assert [row["usage_source"] for row in sent] == ["provider"] * 2
     for here, there in zip(sent, received, strict=True):
         assert (here["input_tokens"], here["output_tokens"]) == (there["input_tokens"], there["output_tokens"])

@@ -43,7 +43,7 @@ class House:
         document = orjson.dumps(self.config).decode()
         loaded = load(None, {"OTARI_CONFIG_YAML": document})
         self.gateway: Gateway = await build(loaded.config, loaded.environ)
-        first = self.gateway.first_run.bootstrap_key
+        first = self.gateway.plane.api_key
         self.key = first.reveal() if first else ""
         self.runner = make_runner(self.gateway.app, 1.0)
         await self.runner.setup()

@@ -108,7 +108,8 @@ def test_prices_are_set_read_and_deleted(tmp_path: Path) -> None:
             old = {**PRICE, "model_key": "live/ok", "effective_at": "2026-01-01T00:00:00Z"}
             first = await made(house, "/v1/pricing", old)
             assert (first["model_key"], first["effective_at"]) == ("live:ok", "2026-01-01T00:00:00.000+00:00")
-            await made(house, "/v1/pricing", {**PRICE, "input_price_per_million": 0.15, "unit": "token"})
+            said = {**PRICE, "input_price_per_million": 0.15, "unit": "tokens"}  # as client libraries do
+            assert (await made(house, "/v1/pricing", said))["unit"] == "token"
             now = await ask(house, "GET", "/v1/pricing/live:ok", **reader)
             assert b'"input_price_per_million":0.15,' in now.body
             then = await ask(house, "GET", "/v1/pricing/live:ok?as_of=2026-02-01", **reader)
@@ -150,11 +151,11 @@ def test_usage_is_listed_summed_and_explained(tmp_path: Path) -> None:
 BAD = [
     ("POST", "/v1/keys", {"key_nam": "x"}, ["body", "key_nam"]),
     ("POST", "/v1/keys", {"key_name": 5}, ["body", "key_name"]),
-    ("POST", "/v1/keys", {"expires_at": "2020-01-01T00:00:00"}, ["body", "expires_at"]),
     ("POST", "/v1/keys", {"expires_at": "SECRET-no-time"}, ["body", "expires_at"]),
     ("POST", "/v1/keys", [1], ["body"]),
     ("POST", "/v1/users", {}, ["body", "user_id"]),
     ("POST", "/v1/users", {"user_id": ""}, ["body", "user_id"]),
+    ("POST", "/v1/users", {"user_id": "u", "token_limit": 5}, ["body", "token_limit"]),
     ("POST", "/v1/budgets", {"max_budget": -1}, ["body", "max_budget"]),
     ("POST", "/v1/budgets", {"max_budget": 1e300}, ["body", "max_budget"]),
     ("POST", "/v1/budgets", {"max_budget": 0.1234567891}, ["body", "max_budget"]),
@@ -164,7 +165,10 @@ BAD = [
     ("POST", "/v1/pricing", {**PRICE, "input_price_per_million": 1e-9}, ["body", "input_price_per_million"]),
     ("POST", "/v1/pricing", {**PRICE, "model_key": "nothing"}, ["body", "model_key"]),
     ("GET", "/v1/users?limit=0", None, ["query", "limit"]),
-    ("GET", "/v1/users?limit=999999999&skip=-1", None, ["query", "limit"]),
+    ("GET", "/v1/users?after=nobody", None, ["query", "after"]),
+    ("GET", "/v1/budgets?after=none", None, ["query", "after"]),
+    ("GET", "/v1/pricing?after=SECRET", None, ["query", "after"]),
+    ("GET", "/v1/usage?after=none", None, ["query", "after"]),
     ("GET", "/v1/usage?start_date=9999-99-99", None, ["query", "start_date"]),
     ("GET", "/v1/usage/totals?by=SECRET", None, ["query", "by"]),
 ]
@@ -188,6 +192,195 @@ def test_what_breaks_its_schema_is_told_by_field(
     play(scene())
 
 
+ALL_AT_ONCE: list[tuple[str, str, object, list[list[str | int]]]] = [
+    (
+        "POST",
+        "/v1/keys",
+        {"key_name": 5, "expires_at": "SECRET", "allowed_models": ["", "stub:echo", 7], "key_nam": "SECRET"},
+        [["key_name"], ["expires_at"], ["allowed_models", 0], ["allowed_models", 2], ["key_nam"]],
+    ),
+    (
+        "PATCH",
+        "/v1/keys/any",
+        {"is_active": None, "exclude_from_budget": "SECRET", "metadata": []},
+        [["is_active"], ["metadata"], ["exclude_from_budget"]],
+    ),
+    ("POST", "/v1/users", {"alias": 1, "blocked": "SECRET"}, [["user_id"], ["alias"], ["blocked"]]),
+    (
+        "POST",
+        "/v1/budgets",
+        {"max_budget": -1, "budget_duration_sec": 1.5, "reset_alignment": "SECRET", "token_limit": 1},
+        [["max_budget"], ["budget_duration_sec"], ["reset_alignment"], ["token_limit"]],
+    ),
+    (
+        "POST",
+        "/v1/pricing",
+        {
+            "model_key": "SECRET",
+            "input_price_per_million": -1,
+            "price_per_image": 1e-13,
+            "effective_at": "SECRET",
+            "pricing_tiers": [{"min_input_tokens": 0, "input_price_per_million": 1e-9}, {"input": 1}, "SECRET"],
+        },
+        [
+            ["model_key"],
+            ["input_price_per_million"],
+            ["output_price_per_million"],
+            ["price_per_image"],
+            ["pricing_tiers", 0, "min_input_tokens"],
+            ["pricing_tiers", 0, "input_price_per_million"],
+            ["pricing_tiers", 1, "min_input_tokens"],
+            ["pricing_tiers", 1, "input"],
+            ["pricing_tiers", 2],
+            ["effective_at"],
+        ],
+    ),
+    ("GET", "/v1/users?limit=999999999&skip=-1", None, [["skip"], ["limit"]]),
+    ("GET", "/v1/usage?start_date=SECRET&end_date=SECRET&limit=x", None, [["limit"], ["start_date"], ["end_date"]]),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "fields"), ALL_AT_ONCE)
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, method: str, path: str, body: object, fields: list[list[str | int]]
+) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            answer = await ask(house, method, path, body)
+            assert answer.status == 422
+            assert [problem["loc"][1:] for problem in answer.json["detail"]] == fields
+            assert {problem["loc"][0] for problem in answer.json["detail"]} == {"query" if body is None else "body"}
+            assert "SECRET" not in answer.body.decode()
+
+    play(scene())
+
+
+def test_a_key_may_have_ended_before_it_was_made(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            key = await made(house, "/v1/keys", {"expires_at": "2020-01-01T00:00:00"})
+            assert key["expires_at"] == "2020-01-01T00:00:00.000+00:00"
+            refused = await house.post(chat(), headers={"Authorization": f"Bearer {key['key']}"})
+            assert (refused.status, refused.json["detail"]) == (401, "API key has expired")
+            cleared = await ask(house, "PATCH", f"/v1/keys/{key['id']}", {"expires_at": None})
+            assert cleared.json["expires_at"] is None
+            assert (await house.post(chat(), headers={"Authorization": f"Bearer {key['key']}"})).status == 200
+
+    play(scene())
+
+
+CLEARED: list[tuple[str, dict[str, object], dict[str, object]]] = [
+    (
+        "/v1/keys",
+        {
+            "key_name": "ci",
+            "expires_at": "2099-01-01",
+            "metadata": {"a": 1},
+            "allowed_models": ["stub:*"],
+            "reject_user_mismatch": True,
+            "budget_id": "BUDGET",
+        },
+        {"metadata": {}},
+    ),
+    (
+        "/v1/users",
+        {"alias": "Alice", "metadata": {"a": 1}, "allowed_models": ["stub:*"], "budget_id": "BUDGET"},
+        {"metadata": {}},
+    ),
+    ("/v1/budgets", {"max_budget": 5, "name": "team", "budget_duration_sec": 60}, {}),
+    ("/v1/budgets", {"max_budget": 5, "reset_alignment": "calendar_month"}, {}),
+]
+
+
+@pytest.mark.parametrize(("path", "facts", "empty"), CLEARED)
+def test_null_clears_a_field_and_an_absent_one_stays(
+    tmp_path: Path, path: str, facts: dict[str, object], empty: dict[str, object]
+) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            budget = await made(house, "/v1/budgets", {"max_budget": 1, "budget_duration_sec": 60})
+            given = {name: budget["budget_id"] if value == "BUDGET" else value for name, value in facts.items()}
+            extra = {"user_id": "alice"} if path == "/v1/users" else {}
+            first = await made(house, path, {**given, **extra})
+            place = f"{path}/{first.get('id') or first.get('budget_id' if path == '/v1/budgets' else 'user_id')}"
+            unchanged = (await ask(house, "PATCH", place, {})).json
+            told = {name: value for name, value in first.items() if name not in ("key", "updated_at")}
+            assert {**unchanged, "updated_at": None} == {**told, "updated_at": None}
+            for name in given:
+                before = (await ask(house, "GET", place)).json
+                changed = await ask(house, "PATCH", place, {name: None})
+                assert changed.status == 200, changed.body
+                assert changed.json[name] == empty.get(name)
+                others = {other: changed.json[other] for other in given if other != name}
+                assert others == {other: before[other] for other in others}
+            ended = (await ask(house, "GET", place)).json
+            assert {name: ended[name] for name in given} == {name: empty.get(name) for name in given}
+            if "budget_id" in given:
+                assert (ended["budget_started_at"], ended["next_budget_reset_at"]) == (None, None)
+
+    play(scene())
+
+
+def test_a_deleted_key_stays_in_the_history(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            key = await made(house, "/v1/keys", {"key_name": "ci", "user_id": "alice"})
+            caller = {"Authorization": f"Bearer {key['key']}"}
+            assert (await house.post(chat(), headers=caller)).status == 200
+            assert (await ask(house, "DELETE", f"/v1/keys/{key['id']}")).status == 204
+            assert (await house.post(chat(), headers=caller)).status == 401
+            (row,) = (await ask(house, "GET", "/v1/usage?user_id=alice")).json
+            assert (row["api_key_id"], row["api_key_name"]) == (key["id"], "ci")
+            (total,) = (await ask(house, "GET", "/v1/usage/totals?by=key")).json
+            assert (total["name"], total["label"]) == (key["id"], "ci")
+            assert (await ask(house, "DELETE", f"/v1/keys/{key['id']}")).status == 404
+
+    play(scene())
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_a_budget_in_use_names_who_is_under_it(tmp_path: Path, count: int) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            budget = await made(house, "/v1/budgets", {"max_budget": 1})
+            path = f"/v1/budgets/{budget['budget_id']}"
+            for number in range(count):
+                await made(house, "/v1/users", {"user_id": f"u{number}", "budget_id": budget["budget_id"]})
+            refused = await ask(house, "DELETE", path)
+            assert (refused.status, refused.error["code"]) == (409, "budget_in_use")
+            named = [f"u{number}" for number in range(count) if f"'u{number}'" in refused.json["detail"]]
+            assert len(named) == min(count, 5)
+            assert (f"{count - 5} more" in refused.json["detail"]) == (count > 5)
+            for number in range(count):
+                assert (await ask(house, "DELETE", f"/v1/users/u{number}")).status == 204
+            assert (await ask(house, "DELETE", path)).status == 204
+
+    play(scene())
+
+
+def test_the_models_of_a_provider_are_asked_for(tmp_path: Path) -> None:
+    async def scene() -> None:
+        providers = {"stub": {"type": "stub"}, "lab": {"type": "stub"}}
+        async with House(tmp_path, providers=providers, aliases={"fast": "stub:echo"}) as house:
+            whole = (await house.get("/v1/models", **ADMIN)).json["data"]
+            assert {card["owned_by"] for card in whole} == {"stub", "lab", "otari"}
+            for owner in ("stub", "lab", "otari", "nobody"):
+                shown = (await house.get(f"/v1/models?provider={owner}", **ADMIN)).json
+                assert shown == {"object": "list", "data": [card for card in whole if card["owned_by"] == owner]}
+
+    play(scene())
+
+
+def test_a_name_that_no_model_can_have_has_no_price(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            for method, path in (("GET", "nothing"), ("GET", "nothing/history"), ("DELETE", "nothing")):
+                answer = await ask(house, method, f"/v1/pricing/{path}")
+                assert (answer.status, answer.json["detail"]) == (404, "Pricing for model 'nothing' not found")
+
+    play(scene())
+
+
 @pytest.mark.parametrize(
     "raw", [b"{", b'{"max_budget": NaN}', b'{"max_budget": 1e400}', b"", b'{"metadata": "\\ud800"}']
 )
@@ -204,8 +397,9 @@ def test_what_is_no_json_is_told_so(tmp_path: Path, raw: bytes) -> None:
 def test_only_the_master_key_manages(tmp_path: Path, path: str) -> None:
     async def scene() -> None:
         async with House(tmp_path) as house:
-            answer = await house.get(path, Authorization=f"Bearer {house.key}")
-            assert (answer.status, answer.json["detail"]) == (401, "Invalid master key")
+            for other in (house.key, "gw-" + "x" * 64, "mk-flows-0123456789abcdeg", "nothing"):
+                answer = await house.get(path, Authorization=f"Bearer {other}")
+                assert (answer.status, answer.json["detail"]) == (401, "Invalid master key")
 
     play(scene())
 

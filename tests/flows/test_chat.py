@@ -152,7 +152,7 @@ def test_the_provider_gets_the_body_the_key_and_nothing_of_the_client(tmp_path: 
         ("status-402", 502, "credit"),
         ("status-429-ra7", 429, ""),
         ("status-500", 502, ""),
-        ("status-503", 502, ""),
+        ("status-503", 503, ""),
         ("echo_key-401", 502, "credentials"),
         ("echo_key-400", 400, "***"),
         ("html_200", 502, ""),

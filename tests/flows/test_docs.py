@@ -35,7 +35,8 @@ def test_without_a_key_every_read_answers_as_documented(tmp_path: Path) -> None:
                     continue
                 answer = await house.get(re.sub(r"\{\w+\}", "nothing", path))
                 assert str(answer.status) in item["get"]["responses"], path
-                assert answer.status == (401 if item["get"]["security"] else 200), path
+                fine = 200 if "200" in item["get"]["responses"] else 405  # some paths are only there to refuse
+                assert answer.status == (401 if item["get"]["security"] else fine), path
 
     play(scene())
 

@@ -1,11 +1,13 @@
 """Requests with an Idempotency-Key through the whole house: carried out once, whatever comes in between."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import orjson
 import pytest
 
+from otari.control.local import LocalControl
 from otari.dialects import DIALECTS
 from otari.domain.access import Credential
 from otari.domain.ports import Ask
@@ -105,8 +107,16 @@ def test_streams_and_unusable_keys_are_refused_before_anything_is_asked(tmp_path
     play(scene())
 
 
-@pytest.mark.parametrize(("model", "status"), [("live:status-500", 502), ("live:status-400", 400)])
-def test_a_providers_refusal_is_an_answer_too(tmp_path: Path, model: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("model", "status", "state"),
+    [
+        ("live:status-400", 400, "released"),  # the request itself is wrong, now and later
+        ("live:status-413", 413, "released"),
+        ("live:status-422", 422, "released"),
+        ("live:cut_body", 502, "settled"),  # the provider worked, and it is charged
+    ],
+)
+def test_what_would_fail_or_cost_again_is_an_answer_too(tmp_path: Path, model: str, status: int, state: str) -> None:
     async def scene() -> None:
         async with ScriptedProvider() as provider, House(tmp_path, provider) as house:
             first = await post(house, chat(model))
@@ -114,7 +124,43 @@ def test_a_providers_refusal_is_an_answer_too(tmp_path: Path, model: str, status
             assert (first.status, again.status) == (status, status)
             assert again.body == first.body
             assert again.headers["Idempotent-Replayed"] == "true"
-            assert len(provider.requests) == len(house.rows()) == 1
+            (row,) = house.rows()
+            assert (len(provider.requests), row["state"]) == (1, state)
+            assert house.balanced()
+
+    play(scene())
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [
+        ("live:status-500", 502),
+        ("live:status-503", 503),
+        ("live:status-401", 502),
+        ("live:status-402", 502),
+        ("live:status-504", 504),
+        ("live:status-429", 429),
+        ("live:status-404", 404),
+        ("live:status-409", 400),
+        ("live:status-425", 400),
+        ("live:reset_before_headers", 502),
+        ("live:html_200", 502),
+    ],
+)
+def test_a_failure_that_cost_nothing_is_tried_again(tmp_path: Path, model: str, status: int) -> None:
+    async def scene() -> None:
+        async with ScriptedProvider() as provider, House(tmp_path, provider) as house:
+            for _ in range(2):
+                answer = await post(house, chat(model))
+                assert answer.status == status
+                assert "Idempotent-Replayed" not in answer.headers
+            assert [row["state"] for row in house.rows()] == ["released", "released"]
+            assert len(provider.requests) == 2
+            assert house.query("SELECT * FROM replays") == []
+            mended = await post(house, chat("live:ok"))  # the key is free: even for another body
+            assert mended.status == 200
+            assert (await post(house, chat("live:ok"))).body == mended.body
+            assert len(provider.requests) == 3
 
     play(scene())
 
@@ -193,6 +239,34 @@ def test_who_left_before_the_answer_is_not_charged_a_second_time(tmp_path: Path)
     play(scene())
 
 
+def test_who_left_while_the_answer_was_being_written_down_gets_it_next_time(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedProvider() as provider, House(tmp_path, provider, pricing=PRICES) as house:
+            ended: list[object] = []
+            control = house.gateway.control
+            assert isinstance(control, LocalControl)
+            control.on_settled = ended.append
+            leaving = asyncio.ensure_future(post(house, chat("live:slow_headers-100")))
+            await provider.busy()
+            disk = threading.Event()  # a commit that takes long
+            slow = house.gateway.database.write(lambda _: disk.wait(10))
+            await house.eventually(lambda: bool(ended))
+            leaving.cancel()
+            assert house.runner.server is not None
+            server = house.runner.server
+            await house.eventually(lambda: not server.connections)
+            disk.set()
+            await slow
+            again = await post(house, chat("live:slow_headers-100"))
+            assert (again.status, again.headers["Idempotent-Replayed"]) == (200, "true")
+            assert again.json["choices"]
+            (row,) = house.rows()
+            assert (row["state"], row["status"], len(provider.requests)) == ("settled", "success", 1)
+            assert house.balanced()
+
+    play(scene())
+
+
 def test_an_answer_outlives_the_process(tmp_path: Path) -> None:
     async def scene() -> None:
         async with House(tmp_path) as house:
@@ -235,7 +309,7 @@ async def _left_by_a_crash(house: House, body: dict[str, object], *, admitted: b
     caller = house.gateway.control
     principal = await caller.identify(Credential(Secret(MASTER)))
     talk = inner.conversations.begin(
-        DIALECTS["openai-chat"], "chat", "/v1/chat/completions", orjson.dumps(body), principal, "req-crashed"
+        DIALECTS["openai-chat"], "/v1/chat/completions", orjson.dumps(body), principal, "req-crashed"
     )
     claim = Claim("user:ann", "once", talk.fingerprint(), "req-crashed")
     await house.gateway.database.write(lambda conn: replays.claim(conn, claim, inner.now_ms(), 3_600_000))

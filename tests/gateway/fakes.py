@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from otari.domain.access import Credential, Principal
+from otari.domain.catalog import ModelRef
 from otari.domain.errors import OtariError
-from otari.domain.ports import Admission, Ask, Attempt, Call, Outcome
+from otari.domain.ports import Admission, Ask, Attempt, Call, Condition, FailedAttempt, Outcome
 
 ALICE = Principal(user_id="alice", key_id="key-1")
 
@@ -35,6 +36,18 @@ class FakeControl:
             raise self.refusal
         return Admission(ask.request_id, principal, self.attempts, None)
 
+    async def moved_on(self, failed: FailedAttempt, attempt: Attempt, admission: Admission) -> None:
+        self.log.append(f"moved on to {attempt.provider}")
+
+    def verdict(self, failed: tuple[FailedAttempt, ...], last: OtariError) -> OtariError:
+        return last
+
+    async def recognise(self, principal: Principal, selector: str) -> ModelRef:
+        return ModelRef("one", selector)
+
+    async def standing(self) -> Mapping[str, str]:
+        return {}
+
     def settle(self, admission: Admission, outcome: Outcome) -> Awaitable[None]:
         self.outcomes.append(outcome)
         self.log.append("settled")
@@ -42,8 +55,8 @@ class FakeControl:
         done.set_result(None)
         return done
 
-    async def health(self) -> Mapping[str, str]:
-        return {}
+    async def health(self) -> Condition:
+        return Condition({})
 
 
 Step = bytes | OtariError | None  # a chunk, a break, or waiting for ever

@@ -49,7 +49,7 @@ class Case:
     def begin(self) -> Conversation:
         shared = Conversations(self.control, {"fake": self.upstream}, Approximate(), lambda text: text)
         raw = orjson.dumps(self.body)
-        return shared.begin(OPENAI_CHAT, "chat", "/v1/chat/completions", raw, ALICE, "req_1")
+        return shared.begin(OPENAI_CHAT, "/v1/chat/completions", raw, ALICE, "req_1")
 
     def whole(self) -> bytes:
         return asyncio.run(self.begin().whole())

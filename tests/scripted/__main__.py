@@ -2,11 +2,10 @@
 
 import argparse
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 from tests.scripted.provider import ScriptedProvider
+from tests.scripted.running import run_until_stopped
 
 
 def main() -> None:
@@ -16,20 +15,7 @@ def main() -> None:
     parser.add_argument("--port-file", type=Path, help="where to write the port once it is listened on")
     parser.add_argument("--journal", type=Path, help="where to append a line per start and end of a request")
     given = parser.parse_args()
-    asyncio.run(_serve(given.journal, given.port, given.port_file))
-
-
-async def _serve(journal: Path | None, port: int, port_file: Path | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ScriptedProvider(journal, port) as provider:
-        if port_file:  # renamed into place, so that a reader never sees half a number
-            fresh = port_file.with_suffix(".new")
-            fresh.write_text(str(provider.port))
-            os.replace(fresh, port_file)
-        print(f"listening on {provider.base_url}", flush=True)
-        await stop.wait()
+    asyncio.run(run_until_stopped(ScriptedProvider(given.journal, given.port), given.port_file))
 
 
 if __name__ == "__main__":

@@ -13,18 +13,20 @@ from tests.scripted.arrival import Arrival, Journal
 from tests.scripted.script import Script, read_script
 from tests.scripted.stream import TokenStream, completion
 
+_ANSWERED, _ONLY_REFUSED = "/chat/completions", ("/messages", "/responses")
 _LARGEST_REQUEST = 64 * 1024 * 1024
 
 
 class ScriptedProvider:
     """Async context manager: listens on a free loopback port while it is entered.
 
-    `requests` holds every request in the order of arrival, `open` is how many are being answered; `busy()` and
-    `idle()` wait until there are some, or none.
+    `requests` holds every request in the order of arrival, unless a journal does; `open` is how many are being
+    answered; `busy()` and `idle()` wait until there are some, or none.
     """
 
     def __init__(self, journal: Path | None = None, port: int = 0) -> None:
         self.requests: list[Arrival] = []
+        self._arrived_so_far = 0
         self.open = 0
         self.port = port
         self._busy = asyncio.Event()
@@ -92,7 +94,7 @@ class ScriptedProvider:
         except orjson.JSONDecodeError:
             doc = None
         arrival = Arrival(
-            number=len(self.requests),
+            number=self._arrived_so_far,
             id=request.headers.get("X-Request-Id", ""),
             path=request.path,
             headers=request.headers,
@@ -100,10 +102,12 @@ class ScriptedProvider:
             doc=doc if isinstance(doc, dict) else {},
             peer_port=request.transport.get_extra_info("peername")[1] if request.transport else 0,
         )
-        self.requests.append(arrival)
+        self._arrived_so_far += 1
         self._count(+1)
         if self._journal:
             self._journal.started(arrival)
+        else:
+            self.requests.append(arrival)
         return arrival
 
     def _count(self, change: int) -> None:
@@ -113,7 +117,7 @@ class ScriptedProvider:
         none.clear()
 
     async def _play(self, request: web.Request, arrival: Arrival) -> web.StreamResponse:
-        if not arrival.path.endswith("/chat/completions"):
+        if not arrival.path.endswith((_ANSWERED, *_ONLY_REFUSED)):
             return _refusal(404, f"no such path: {arrival.path}")
         script = read_script(arrival.model)
         if script is None:
@@ -121,6 +125,8 @@ class ScriptedProvider:
         special = await self._special(request, arrival, script)
         if special is not None:
             return special
+        if not arrival.path.endswith(_ANSWERED):
+            return _refusal(404, f"nothing but failures is scripted for {arrival.path}")
         if arrival.stream and script.kind != "ignores_stream":
             return await TokenStream(request, arrival, script).play()
         return await _whole(request, arrival, script)
@@ -145,7 +151,7 @@ class ScriptedProvider:
                 return web.Response(body=b"{" * 64, headers=headers)
             case "reset_before_headers":
                 arrival.state = "cut"
-                _reset(request)
+                reset(request)
                 await asyncio.Event().wait()  # until the lost connection cancels this
             case "slow_headers":
                 await asyncio.sleep(script.number / 1000)
@@ -188,7 +194,7 @@ async def _endless(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0)
 
 
-def _reset(request: web.Request) -> None:
+def reset(request: web.Request) -> None:
     """Break the connection with a TCP reset."""
     assert request.transport is not None
     opened = request.transport.get_extra_info("socket")

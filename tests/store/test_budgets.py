@@ -39,7 +39,7 @@ def test_a_length_and_an_alignment_exclude_each_other() -> None:
     conn = in_memory()
     with pytest.raises(OtariError, match="either 'budget_duration_sec' or 'reset_alignment'") as caught:
         budgets.add_budget(conn, duration_s=60, reset_alignment="calendar_day", now_ms=NOON)
-    assert caught.value.kind is Kind.INVALID
+    assert caught.value.kind is Kind.CONFLICT
     budget = budgets.add_budget(conn, duration_s=60, now_ms=NOON)
     with pytest.raises(OtariError, match="either"):
         budgets.change_budget(conn, budget.budget_id, {"reset_alignment": "calendar_day"}, NOON)

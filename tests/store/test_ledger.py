@@ -72,6 +72,7 @@ def test_a_hold_is_reserved_and_written() -> None:
         "hold_prompt_nano": 100,
         "hold_estimated": 0,
         "over_hold": 0,
+        "dropped": "",
         "counts_toward_budget": 1,
         "counts_toward_key": 0,
         "rates": RATES,

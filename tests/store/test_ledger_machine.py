@@ -1,4 +1,9 @@
-"""The ledger against a model of plain integers, driven by random histories that shrink to the shortest one."""
+"""The ledger against a model of plain integers, driven by random histories that shrink to the shortest one.
+
+`OTARI_SEEDS=2000` runs as many.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -59,6 +64,22 @@ class LedgerMachine(RuleBasedStateMachine):
     def crash(self, on_crash: OnCrash) -> None:
         self.world.crash(on_crash)
 
+    @rule(user_id=st.sampled_from(USERS), prompt=st.integers(0, 400), output=st.integers(0, 400))
+    def lose(self, user_id: str, prompt: int, output: int) -> None:
+        self.world.lose(user_id, prompt, output)
+
+    @rule(user_id=st.sampled_from(USERS))
+    def remove(self, user_id: str) -> None:
+        self.world.remove(user_id)
+
+    @rule(user_id=st.sampled_from(USERS), name=st.none() | BUDGET)
+    def bring_back(self, user_id: str, name: str | None) -> None:
+        self.world.bring_back(user_id, name)
+
+    @rule(name=st.sampled_from(KEYS))
+    def replace_key(self, name: str) -> None:
+        self.world.replace_key(name)
+
     @rule(minutes=st.integers(-2_000, 60_000))
     def time_passes(self, minutes: int) -> None:
         self.world.pass_time(minutes)
@@ -98,7 +119,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=int(os.environ.get("OTARI_SEEDS", "60")),
     stateful_step_count=60,
     deadline=None,
     database=None,

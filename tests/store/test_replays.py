@@ -78,16 +78,27 @@ def test_the_first_answer_stands(conn: sqlite3.Connection) -> None:
     claim(conn, FIRST)
     replays.save(conn, FIRST, 200, b"one")
     replays.save(conn, FIRST, 500, b"two")
-    replays.give_up(conn, FIRST)
+    replays.save_if_charged(conn, FIRST, 502, b"three")
     assert claim(conn, SECOND) == Saved("req-1", 200, b"one")
 
 
-def test_giving_up_frees_only_ones_own_token(conn: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("state", [None, "released"])
+def test_a_failure_that_cost_nothing_frees_its_token(conn: sqlite3.Connection, state: str | None) -> None:
     claim(conn, FIRST)
-    replays.give_up(conn, SECOND)
+    if state is not None:
+        add_row(conn, "req-1", state)
+    replays.save_if_charged(conn, SECOND, 502, b"not the one that has the token")
     assert conn.execute("SELECT count(*) FROM replays").fetchone() == (1,)
-    replays.give_up(conn, FIRST)
+    replays.save_if_charged(conn, FIRST, 502, b"the failure")
     assert conn.execute("SELECT count(*) FROM replays").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("state", ["open", "settled", "recovered"])
+def test_a_failure_that_was_charged_is_kept(conn: sqlite3.Connection, state: str) -> None:
+    claim(conn, FIRST)
+    add_row(conn, "req-1", state)
+    replays.save_if_charged(conn, FIRST, 502, b"the failure")
+    assert claim(conn, SECOND) == Saved("req-1", 502, b"the failure")
 
 
 def test_an_answer_is_kept_as_long_as_promised(conn: sqlite3.Connection) -> None:

@@ -21,15 +21,15 @@ def test_the_shipped_migrations_are_numbered_without_a_gap() -> None:
 
 def test_a_migration_that_breaks_leaves_nothing_behind() -> None:
     conn = in_memory()
-    files = [*schema.shipped(), ("0002_broken.sql", "CREATE TABLE later (a INTEGER) STRICT; CREATE TABLE nonsense;")]
+    files = [*schema.shipped(), ("9999_broken.sql", "CREATE TABLE later (a INTEGER) STRICT; CREATE TABLE nonsense;")]
     with pytest.raises(sqlite3.OperationalError):
         schema.migrate(conn, "x", files, lambda: NOON)
     assert not conn.in_transaction
     assert conn.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'later'").fetchone()[0] == 0
     assert conn.execute("SELECT count(*) FROM migrations").fetchone()[0] == len(files) - 1
-    files[-1] = ("0002_broken.sql", "CREATE TABLE later (a INTEGER) STRICT;")
+    files[-1] = ("9999_broken.sql", "CREATE TABLE later (a INTEGER) STRICT;")
     schema.migrate(conn, "x", files, lambda: NOON)
-    assert conn.execute("SELECT name FROM migrations ORDER BY name DESC").fetchone()[0] == "0002_broken.sql"
+    assert conn.execute("SELECT name FROM migrations ORDER BY name DESC").fetchone()[0] == "9999_broken.sql"
     assert conn.execute("PRAGMA user_version").fetchone()[0] == len(files)
 
 

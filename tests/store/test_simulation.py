@@ -1,6 +1,7 @@
 """Long random histories by seed: every interleaving of requests, crashes, resets and changes keeps the books exact.
 
-`OTARI_SEEDS=2000` runs as many; a failure names its seed, and `OTARI_SEED=<n>` runs that one alone.
+`OTARI_SEEDS=2000` runs as many, `OTARI_STEPS=200` makes them longer; a failure names its seed, and `OTARI_SEED=<n>`
+runs that one alone.
 """
 
 import os
@@ -16,7 +17,7 @@ from tests.store.world import BUDGETS, KEYS, USERS, World
 
 SEEDS = int(os.environ.get("OTARI_SEEDS", "150"))
 ONLY = os.environ.get("OTARI_SEED")
-STEPS = 50
+STEPS = int(os.environ.get("OTARI_STEPS", "50"))
 CRASHES: tuple[OnCrash, ...] = ("hold", "prompt_only", "release")
 PERIODS: tuple[tuple[int | None, Alignment | None], ...] = ((None, None), (3_600, None), (None, "calendar_week"))
 
@@ -47,7 +48,8 @@ def step(world: World, dice: random.Random) -> Callable[[], None]:
         which = dice.randrange(1_000)
         settle = partial(world.settle, which, *(dice.choice((0, 100, 100, dice.randrange(101))) for _ in range(3)))
         above = partial(world.settle_above, which, dice.randrange(1, 10**6))
-        return dice.choices((settle, above, partial(world.release, which)), (6, 1, 2))[0]
+        again = partial(world.settle_again, which) if world.finished else settle
+        return dice.choices((settle, above, partial(world.release, which), again), (12, 2, 4, 1))[0]
     return change(world, dice)
 
 
@@ -57,10 +59,13 @@ def change(world: World, dice: random.Random) -> Callable[[], None]:
     return dice.choice(
         (
             partial(world.crash, dice.choice(CRASHES)),
+            partial(world.lose, user_id, dice.randrange(300), dice.randrange(100)),
             partial(world.pass_time, dice.randrange(-2_000, 20_000)),
             partial(world.pass_time, dice.randrange(10, 100)),
             partial(world.set_price, dice.choice((0, 1, dice.randrange(10**7))), dice.randrange(1, 400)),
             partial(world.block, user_id, dice.random() < 0.3),
+            partial(world.remove, user_id) if dice.random() < 0.3 else partial(world.bring_back, user_id, name),
+            partial(world.replace_key, key_id),
             partial(world.assign, user_id, dice.choice((None, name))),
             partial(world.assign_key, key_id, dice.choice((None, name))),
             partial(world.change_key, key_id, dice.random() < 0.3, dice.random() < 0.8),
@@ -86,3 +91,4 @@ def test_histories_see_everything() -> None:
     assert any(account.before for world in worlds for account in world.users.values())
     assert any(account.before for world in worlds for account in world.keys.values())
     assert any(key.excluded for world in worlds for key in world.keys.values())
+    assert any(user.deleted for world in worlds for user in world.users.values())

@@ -1,22 +1,20 @@
 """A ledger beside a model of plain integers: whatever is done is done to both, and both must say the same.
 
-The world has three users, four keys and four budgets. The model knows no SQL and finds the boundaries of periods by
-walking from one to the next.
+The world has three users, four keys and five budgets. The model (`model.py`) knows no SQL.
 """
 
 import itertools
 import sqlite3
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from otari.domain import money
 from otari.domain.catalog import Price, Tier
 from otari.domain.chat import Usage
 from otari.domain.periods import Alignment
 from otari.store import accounts, budgets, keys, ledger, recovery
-from otari.store.ledger import Hold, Refused
+from otari.store.ledger import Absorbed, Hold, Refused
 from otari.store.recovery import OnCrash
 from tests.store.ground import NOON, assert_books_agree, end, hold_row, in_memory, released
+from tests.store.model import Account, Cap, Person, Request, Token, boundary
 
 USERS = ("alice", "bob", "carol")
 KEYS = ("laptop", "server", "spare", "guest")
@@ -29,83 +27,8 @@ _PERIODS: dict[str, tuple[int | None, Alignment | None]] = {
     "monthly": (None, "calendar_month"),
     "hourly": (3_600, None),
 }
+_ABSORBED = Absorbed("stub", "large", 503, "busy", 20)
 _LATE_MS = 10**12  # settlements are stamped far behind any clock of the world
-
-
-@dataclass
-class Cap:
-    """A budget, as the model knows it."""
-
-    budget_id: str
-    max_nano: int | None
-    period: tuple[int | None, Alignment | None]
-
-
-@dataclass
-class Account:
-    """What the model knows of a user's or a key's money."""
-
-    cap: Cap | None = None
-    next_ms: int | None = None
-    spend: int = 0
-    before: int = 0  # what was spent in earlier periods
-    open: dict[str, int] = field(default_factory=dict)
-
-    def start_over(self, now_ms: int) -> None:
-        if self.next_ms is None or self.next_ms > now_ms:
-            return
-        self.before += self.spend
-        self.spend = 0
-        while self.next_ms is not None and self.next_ms <= now_ms:
-            self.next_ms = boundary(self.cap, self.next_ms)
-
-    def has_room(self, hold_nano: int) -> bool:
-        most = self.cap.max_nano if self.cap else None
-        return most is None or self.spend + sum(self.open.values()) + hold_nano <= most
-
-
-@dataclass
-class Person(Account):
-    """A user."""
-
-    blocked: bool = False
-
-
-@dataclass
-class Token(Account):
-    """A key."""
-
-    excluded: bool = False
-    active: bool = True
-
-
-@dataclass
-class Request:
-    """An admitted request."""
-
-    row: Hold
-    price: Price
-    prompt: int
-    output: int
-    accounts: list[Account]
-
-
-def boundary(cap: Cap | None, after_ms: int) -> int | None:
-    """The end of the period that begins or lies at a moment."""
-    if cap is None or cap.period == (None, None):
-        return None
-    seconds, alignment = cap.period
-    if seconds is not None:
-        return after_ms + seconds * 1_000
-    day = datetime.fromtimestamp(after_ms / 1_000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    day += timedelta(days=1)
-    while not _begins(day, alignment):
-        day += timedelta(days=1)
-    return round(day.timestamp() * 1_000)
-
-
-def _begins(day: datetime, alignment: Alignment | None) -> bool:
-    return {"calendar_day": True, "calendar_week": day.weekday() == 0, "calendar_month": day.day == 1}[alignment or ""]
 
 
 class World:
@@ -136,46 +59,47 @@ class World:
         for user_id in USERS:
             accounts.add_user(self.conn, user_id, now_ms=NOON)
             self.users[user_id] = Person()
-        for key_id, owner in OWNERS.items():
-            keys.add_key(self.conn, keys.issue(owner, key_id=key_id, now_ms=NOON)[0])
-            self.keys[key_id] = Token()
+        for name in KEYS:
+            self._issue(name)
 
     # ---- requests ----
 
-    def hold(self, user_id: str, key_id: str | None, prompt: int, output: int) -> None:
+    def hold(self, user_id: str, name: str | None, prompt: int, output: int) -> None:
         """Ask for a request of at most so many tokens, with a key or (None) the master key."""
-        key = None if key_id is None else self.keys[key_id]
-        if key_id is not None:
-            user_id = OWNERS[key_id]
-        row = hold_row(
-            f"r{next(self._numbers)}",
-            user_id,
-            money.dearest(prompt, output, self.price),
-            key_id=key_id,
-            counts_toward_budget=key is None or not key.excluded,
-            counts_toward_key=key is not None and key.cap is not None,
-            created_at_ms=self.now_ms,
-            hold_prompt_nano=money.dearest(prompt, 0, self.price),
-        )
-        expected = self._refusal(row)
+        key = None if name is None else self.keys[name]
+        row = self._row(user_id if name is None else OWNERS[name], key, prompt, output)
+        expected = self._refusal(row, key)
         assert ledger.hold(self.conn, row) is expected
         if expected is not None:
             return
-        request = Request(row, self.price, prompt, output, self._accounts(row))
+        request = Request(row, self.price, prompt, output, self._accounts(row, key))
         for account in request.accounts:
             account.open[row.id] = row.hold_nano
             assert not row.hold_nano or account.has_room(0)  # nothing is admitted beyond a cap
         self.under_way.append(request)
 
-    def _refusal(self, row: Hold) -> Refused | None:
+    def _row(self, user_id: str, key: Token | None, prompt: int, output: int) -> Hold:
+        return hold_row(
+            f"r{next(self._numbers)}",
+            user_id,
+            money.dearest(prompt, output, self.price),
+            key_id=None if key is None else key.key_id,
+            counts_toward_budget=key is None or not key.excluded,
+            counts_toward_key=key is not None and key.cap is not None,
+            created_at_ms=self.now_ms,
+            hold_prompt_nano=money.dearest(prompt, 0, self.price),
+        )
+
+    def _refusal(self, row: Hold, key: Token | None) -> Refused | None:
         user = self.users[row.user_id]
+        if user.deleted:
+            return Refused.NO_USER
         if user.blocked:
             return Refused.BLOCKED
         user.start_over(self.now_ms)
         if row.hold_nano and row.counts_toward_budget and not user.has_room(row.hold_nano):
             return Refused.OVER_BUDGET
-        if row.hold_nano and row.counts_toward_key and row.key_id is not None:
-            key = self.keys[row.key_id]
+        if row.hold_nano and row.counts_toward_key and key is not None:
             if not key.active:
                 return Refused.NO_KEY
             key.start_over(self.now_ms)
@@ -183,9 +107,9 @@ class World:
                 return Refused.KEY_OVER_BUDGET
         return None
 
-    def _accounts(self, row: Hold) -> list[Account]:
+    def _accounts(self, row: Hold, key: Token | None) -> list[Account]:
         mine: list[Account] = [self.users[row.user_id]] if row.counts_toward_budget else []
-        return [*mine, self.keys[row.key_id]] if row.counts_toward_key and row.key_id is not None else mine
+        return [*mine, key] if row.counts_toward_key and key is not None else mine
 
     def settle(self, which: int, usage_percent: int, cached_percent: int, reasoned_percent: int) -> None:
         """End a request within its limits: the hold is always enough."""
@@ -203,7 +127,8 @@ class World:
         self._end(request, request.row.hold_nano + surplus)
 
     def _end(self, request: Request, cost: int) -> None:
-        assert ledger.settle(self.conn, request.row, end(cost, settled_at_ms=self.now_ms + _LATE_MS))
+        absorbed = (_ABSORBED,) * (cost % 3)
+        assert ledger.settle(self.conn, request.row, end(cost, settled_at_ms=self.now_ms + _LATE_MS), absorbed)
         self._close(request, cost)
 
     def _close(self, request: Request, cost: int) -> None:
@@ -223,10 +148,20 @@ class World:
         """A second settlement of an ended request changes nothing."""
         assert not ledger.settle(self.conn, self.finished[which % len(self.finished)], end(12_345))
 
+    def lose(self, user_id: str, prompt: int, output: int) -> None:
+        """The process dies before a commit: of all that was done since the last one, nothing stays."""
+        self.conn.execute("BEGIN IMMEDIATE")
+        ledger.hold(self.conn, self._row(user_id, None, prompt, output))
+        for request in self.under_way[:2]:
+            assert ledger.settle(self.conn, request.row, end(5, settled_at_ms=self.now_ms + _LATE_MS))
+        recovery.recover(self.conn, "hold", self.now_ms)
+        self.conn.execute("ROLLBACK")
+
     def crash(self, on_crash: OnCrash) -> None:
-        """The process is gone; the next start recovers."""
+        """The process is gone; the next start recovers, and the one after it finds nothing to recover."""
         costs = [_recovered(request.row, on_crash) for request in self.under_way]
         assert recovery.recover(self.conn, on_crash, self.now_ms) == (len(costs), sum(costs))
+        assert recovery.recover(self.conn, on_crash, self.now_ms) == (0, 0)
         for request, cost in zip(self.under_way, costs, strict=True):
             self._close(request, cost)
         self.under_way.clear()
@@ -250,32 +185,69 @@ class World:
             tiers=(tier,),
         )
 
+    def remove(self, user_id: str) -> None:
+        """Delete a user, with requests of it under way; its keys are not let in any more."""
+        if self.users[user_id].deleted:
+            return
+        accounts.remove_user(self.conn, user_id, self.now_ms)
+        self.users[user_id].deleted = True
+        for name, owner in OWNERS.items():
+            if owner == user_id:
+                self.keys[name].active = False
+
+    def bring_back(self, user_id: str, name: str | None) -> None:
+        """A deleted user comes back with nothing spent; what it holds stays held."""
+        user = self.users[user_id]
+        if not user.deleted:
+            return
+        cap = None if name is None else self.caps[name]
+        budget_id = None if cap is None else cap.budget_id
+        accounts.add_user(self.conn, user_id, budget_id=budget_id, now_ms=self.now_ms)
+        user.before += user.spend
+        user.spend, user.blocked, user.deleted = 0, False, False
+        user.cap, user.next_ms = cap, boundary(cap, self.now_ms)
+
+    def replace_key(self, name: str) -> None:
+        """Delete a key, with requests of it under way, and make another one."""
+        keys.remove_key(self.conn, self.keys[name].key_id)
+        self._issue(name)
+
+    def _issue(self, name: str) -> None:
+        key_id = f"{name}-{next(self._numbers)}"
+        keys.add_key(self.conn, keys.issue(OWNERS[name], key_id=key_id, now_ms=self.now_ms)[0])
+        self.keys[name] = Token(key_id=key_id)
+
     def block(self, user_id: str, blocked: bool) -> None:
         """Block a user, or let it ask again."""
+        if self.users[user_id].deleted:
+            return
         accounts.change_user(self.conn, user_id, {"blocked": blocked}, self.now_ms)
         self.users[user_id].blocked = blocked
 
     def assign(self, user_id: str, name: str | None) -> None:
         """Put a user under a budget, or under none."""
+        if self.users[user_id].deleted:
+            return
         cap = None if name is None else self.caps[name]
         accounts.change_user(self.conn, user_id, {"budget_id": cap and cap.budget_id}, self.now_ms)
         self._put_under(self.users[user_id], cap)
 
-    def assign_key(self, key_id: str, name: str | None) -> None:
+    def assign_key(self, key: str, name: str | None) -> None:
         """Put a key under a budget of its own, or under none."""
         cap = None if name is None else self.caps[name]
-        keys.change_key(self.conn, key_id, {"budget_id": cap and cap.budget_id}, self.now_ms)
-        self._put_under(self.keys[key_id], cap)
+        keys.change_key(self.conn, self.keys[key].key_id, {"budget_id": cap and cap.budget_id}, self.now_ms)
+        self._put_under(self.keys[key], cap)
 
     def _put_under(self, account: Account, cap: Cap | None) -> None:
         if account.cap is not cap:
             account.cap = cap
             account.next_ms = boundary(cap, self.now_ms)
 
-    def change_key(self, key_id: str, excluded: bool, active: bool) -> None:
+    def change_key(self, name: str, excluded: bool, active: bool) -> None:
         """Spare the user's account or not; revoke a key or not."""
-        keys.change_key(self.conn, key_id, {"exclude_from_budget": excluded, "is_active": active}, self.now_ms)
-        self.keys[key_id].excluded, self.keys[key_id].active = excluded, active
+        key = self.keys[name]
+        keys.change_key(self.conn, key.key_id, {"exclude_from_budget": excluded, "is_active": active}, self.now_ms)
+        key.excluded, key.active = excluded, active
 
     def set_cap(self, name: str, max_nano: int | None) -> None:
         """Another cap for all accounts under a budget."""
@@ -296,16 +268,17 @@ class World:
 
     def check_balances(self) -> None:
         """Every account says what the model says."""
-        users = {u.user_id: u for u in accounts.list_users(self.conn)}
-        tokens = {k.key_id: k for k in keys.list_keys(self.conn)}
         for user_id, person in self.users.items():
-            user = users[user_id]
+            user = accounts.find_user(self.conn, user_id)
+            assert user is not None
             assert (user.spend_nano, user.reserved_nano) == (person.spend, sum(person.open.values())), user_id
-            assert user.next_reset_at_ms == person.next_ms, user_id
-        for key_id, token in self.keys.items():
-            key = tokens[key_id]
-            assert (key.spend_nano, key.reserved_nano) == (token.spend, sum(token.open.values())), key_id
-            assert key.next_reset_at_ms == token.next_ms, key_id
+            assert (user.next_reset_at_ms, user.deleted_at_ms is None) == (person.next_ms, not person.deleted), user_id
+        tokens = {k.key_id: k for k in keys.list_keys(self.conn)}
+        assert tokens.keys() == {token.key_id for token in self.keys.values()}
+        for name, token in self.keys.items():
+            key = tokens[token.key_id]
+            assert (key.spend_nano, key.reserved_nano) == (token.spend, sum(token.open.values())), name
+            assert key.next_reset_at_ms == token.next_ms, name
 
     def check_books(self) -> None:
         """Every account is the sum of its rows, and all rows together are what was charged."""

@@ -94,7 +94,7 @@ def test_a_changed_secret_is_used_from_the_next_call_on() -> None:
 
 def test_a_provider_may_have_its_own_path_and_no_path_means_no_offer() -> None:
     async def scene(world: World) -> None:
-        await world.ask("ok", paths={"chat": "/openai/v1/chat/completions?api-version=1"})
+        await world.ask("ok", paths={"openai-chat": "/openai/v1/chat/completions?api-version=1"})
         assert world.provider.requests[0].path == "/v1/openai/v1/chat/completions"
         with pytest.raises(OtariError, match="'acme' does not offer 'embeddings'") as raised:
             async with world.live.send(world.attempt, call("ok", operation="embeddings")):

@@ -1,10 +1,12 @@
 """The OpenAPI document says what the route table says: no more, no less, and every reference in it leads somewhere."""
 
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import jsonschema_rs
 import msgspec
 import orjson
 import pytest
@@ -98,7 +100,14 @@ def test_every_refusal_has_the_shape_of_errors() -> None:
         for status, response in operation["responses"].items():
             if int(status) >= 300 and int(status) not in route.others:
                 schema = response["content"]["application/json"]["schema"]
-                assert schema["$ref"].rpartition("/")[2] in ("Error", "InvalidFields"), (method, path, status)
+                known = {"AnthropicError"} if route.shape is Shape.ANTHROPIC else {"Error", "InvalidFields"}
+                if isinstance(route.answer, tuple):
+                    known.add("AnthropicError")
+                assert {reference.rpartition("/")[2] for reference in references(schema)} <= known, (
+                    method,
+                    path,
+                    status,
+                )
 
 
 def test_every_status_has_a_meaning() -> None:
@@ -198,3 +207,43 @@ def test_a_route_belongs_to_the_first_word_of_its_path(path: str, tag: str, expe
 def test_the_written_reference_is_up_to_date() -> None:
     reference = runpy.run_path(str(ROOT / "scripts" / "write_api_reference.py"))["reference"]
     assert (ROOT / "docs" / "api-reference.md").read_text() == reference(), "`make reference` writes it"
+
+
+def test_amounts_are_read_as_numbers_or_texts_and_answered_as_numbers() -> None:
+    schemas = DOC["components"]["schemas"]
+    read = schemas["NewPrice"]["properties"]["input_price_per_million"]
+    assert (read["type"], read["format"], read["multipleOf"]) == (["number", "string"], "decimal", 1e-06)
+    assert re.fullmatch(read["pattern"], "999999999.999999")
+    assert not re.fullmatch(read["pattern"], "0.0000001")
+    told = schemas["Price"]["properties"]["input_price_per_million"]
+    assert told == {"type": "number", "format": "decimal", "minimum": 0}
+
+
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        ({}, True),
+        ({"budget_duration_sec": 60, "reset_alignment": None}, True),
+        ({"budget_duration_sec": None, "reset_alignment": "calendar_day"}, True),
+        ({"budget_duration_sec": 60, "reset_alignment": "calendar_day"}, False),
+        ({"max_budget": "0.000000001"}, True),
+        ({"max_budget": 0.0000000001}, False),
+    ],
+)
+def test_the_document_judges_a_budget_as_the_gateway_does(body: dict[str, Any], fits: bool) -> None:
+    for name in ("NewBudget", "BudgetChange"):
+        schema = {"components": DOC["components"], "$ref": f"#/components/schemas/{name}"}
+        assert jsonschema_rs.Draft202012Validator(schema).is_valid(body) is fits
+
+
+def test_a_stream_is_told_event_by_event() -> None:
+    content = DOC["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    assert content["text/event-stream"]["schema"]["required"] == ["data"]
+
+
+def test_a_route_of_both_vendors_has_both_shapes_and_the_header_that_chooses() -> None:
+    models = DOC["paths"]["/v1/models"]["get"]
+    assert "anthropic-version" in [parameter["name"] for parameter in models["parameters"]]
+    for status, names in ((200, ["ModelList", "ModelInfoPage"]), (400, ["Error", "AnthropicError"])):
+        choices = models["responses"][str(status)]["content"]["application/json"]["schema"]["anyOf"]
+        assert [choice["$ref"].rpartition("/")[2] for choice in choices] == names

@@ -15,6 +15,7 @@ from otari.dialects.anthropic_messages.reader import MessagesReader
 from otari.dialects.anthropic_messages.writer import MessagesWriter
 from otari.dialects.dialect import Envelope, Seen
 from otari.dialects.openai_errors import read_error
+from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Reply, Usage
 from otari.domain.errors import OtariError
 
@@ -24,6 +25,7 @@ class AnthropicMessages:
 
     name = NAME
     keepalive = b'event: ping\ndata: {"type": "ping"}\n\n'
+    tells_input_first = True
 
     def read_envelope(self, doc: Doc, size: int) -> Envelope:
         return envelope.read_envelope(doc, size)
@@ -36,22 +38,29 @@ class AnthropicMessages:
         """Usage always comes on this wire: `stream_usage` changes nothing."""
         return envelope.same_request(doc, model)
 
+    def needs_state(self, doc: Doc) -> str | None:
+        return None
+
     def read_request(self, doc: Doc) -> ChatRequest:
         return request_codec.read_request(doc)
 
-    def write_request(self, request: ChatRequest, *, dropped: list[str] | None = None) -> Doc:
+    def write_request(
+        self, request: ChatRequest, *, dropped: list[str] | None = None, quirks: Quirks = NO_QUIRKS
+    ) -> Doc:
         return request_codec.write_request(request, dropped)
 
     def read_reply(self, doc: Doc) -> Reply:
         return reply_codec.read_reply(doc)
 
-    def write_reply(self, reply: Reply, *, dropped: list[str] | None = None) -> Doc:
+    def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
         return reply_codec.write_reply(reply, dropped)
 
     def reader(self) -> MessagesReader:
         return MessagesReader()
 
-    def writer(self, *, wants_usage: bool = True, input_tokens: int | None = 0) -> MessagesWriter:
+    def writer(
+        self, *, wants_usage: bool = True, input_tokens: int | None = 0, request_doc: Doc | None = None
+    ) -> MessagesWriter:
         """Usage always goes out on this wire: `wants_usage` changes nothing."""
         return MessagesWriter(input_tokens=input_tokens)
 
@@ -72,6 +81,9 @@ class AnthropicMessages:
 
     def stream_error(self, error: OtariError) -> bytes:
         return errors.stream_error(error)
+
+    def sign_of_life(self) -> bytes:
+        return self.keepalive
 
     def read_error(self, body: bytes) -> str:
         return read_error(body)

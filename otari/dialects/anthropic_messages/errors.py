@@ -20,6 +20,7 @@ _TYPES = {
     415: "invalid_request_error",
     421: "invalid_request_error",
     422: "invalid_request_error",
+    426: "invalid_request_error",
     429: "rate_limit_error",
     408: "timeout_error",
     503: "overloaded_error",
@@ -33,6 +34,8 @@ def error_object(error: OtariError) -> Doc:
     """`type` and `message`. A provider's own type is kept when it broke off in mid-answer: clients wait when it is
     overloaded, and do not when it is not."""
     told = error.code if error.kind is Kind.UPSTREAM and error.code in _KNOWN else None
+    if error.kind is Kind.PAYMENT:
+        told = "billing_error"
     return {"type": told or _TYPES.get(error.status, "api_error"), "message": error.message}
 
 

@@ -11,6 +11,7 @@ from otari.dialects.anthropic_messages.tools import TOOL_KEYS, limit_marks, read
 from otari.dialects.anthropic_messages.turns import read_turns, write_turns
 from otari.dialects.envelope import is_private
 from otari.dialects.losses import Drop, collector
+from otari.dialects.tool_names import renamed, wire_names
 from otari.domain.chat import ChatRequest, Doc, Sampling
 from otari.domain.errors import invalid
 
@@ -79,6 +80,8 @@ def write_request(request: ChatRequest, dropped: list[str] | None = None) -> Doc
     own = request.dialect == NAME
     if request.choices != 1:
         raise invalid("This model gives one answer: n must be 1.", "n")
+    if not own:
+        request = renamed(request, wire_names(request))
     system, messages = write_turns(request.turns, own, drop)
     limit = request.max_output_tokens
     doc: Doc = {"model": request.model, "max_tokens": DEFAULT_MAX_TOKENS if limit is None else limit}

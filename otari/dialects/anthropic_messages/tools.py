@@ -13,6 +13,7 @@ from otari.dialects.anthropic_messages.shape import enforceable
 from otari.dialects.anthropic_messages.thinking import decides_itself
 from otari.dialects.anthropic_messages.turns import called_tools
 from otari.dialects.losses import Drop
+from otari.dialects.tool_arguments import foreign_kind
 from otari.domain.chat import ChatRequest, Doc, Opaque, Tool, ToolChoice
 
 TOOL_KEYS = "tools."
@@ -112,6 +113,8 @@ def _write_tool(tool: Tool | Opaque, request: ChatRequest, own: bool, drop: Drop
         return None
     if tool.native is not None and tool.native.dialect == NAME:
         return dict(tool.native.doc)
+    if (kind := foreign_kind(tool)) is not None:
+        drop(f"tool {kind} as function")
     entry: Doc = {"name": tool.name}
     if tool.description:
         entry["description"] = tool.description

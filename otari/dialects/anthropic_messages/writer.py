@@ -90,9 +90,13 @@ class MessagesWriter:
             case Finished():
                 return self._finish(event)
             case Failed(message, code):
-                self._ended = True
-                return stream_error(OtariError(Kind.UPSTREAM, message, code=code))
+                return self.fail(OtariError(Kind.UPSTREAM, message, code=code))
         return b""
+
+    def fail(self, error: OtariError) -> bytes:
+        """The frame that ends the stream with an error."""
+        self._ended = True
+        return stream_error(error)
 
     # ---- the message ----
 

@@ -15,13 +15,11 @@ from otari.dialects.openai_responses import envelope, errors, usage, watch
 from otari.dialects.openai_responses import reply as reply_codec
 from otari.dialects.openai_responses import request as request_codec
 from otari.dialects.openai_responses.content import NAME
-from otari.dialects.openai_responses.envelope import needs_state
 from otari.dialects.openai_responses.reader import ResponsesReader
 from otari.dialects.openai_responses.writer import ResponsesWriter
+from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Reply, Usage
 from otari.domain.errors import OtariError
-
-__all__ = ["OPENAI_RESPONSES", "OpenAIResponses", "needs_state"]
 
 
 class OpenAIResponses:
@@ -33,6 +31,7 @@ class OpenAIResponses:
 
     name = NAME
     keepalive = b": keepalive\n\n"
+    tells_input_first = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -43,10 +42,15 @@ class OpenAIResponses:
     def same_request(self, doc: Doc, model: str, *, stream_usage: bool = True) -> bytes:
         return envelope.same_request(doc, model)
 
+    def needs_state(self, doc: Doc) -> str | None:
+        return envelope.needs_state(doc)
+
     def read_request(self, doc: Doc) -> ChatRequest:
         return request_codec.read_request(doc)
 
-    def write_request(self, request: ChatRequest, *, dropped: list[str] | None = None) -> Doc:
+    def write_request(
+        self, request: ChatRequest, *, dropped: list[str] | None = None, quirks: Quirks = NO_QUIRKS
+    ) -> Doc:
         return request_codec.write_request(request, dropped)
 
     def read_reply(self, doc: Doc) -> Reply:

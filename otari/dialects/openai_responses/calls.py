@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from otari.dialects.losses import Drop
-from otari.dialects.openai_chat_message import complete, raw_arguments
 from otari.dialects.openai_responses.content import ITEM_KEYS, NAME, own_keys, plain, read_content, write_input
 from otari.dialects.openai_responses.tools import Natives, flat_name
+from otari.dialects.tool_arguments import complete, free_arguments, free_text, raw_arguments
 from otari.domain.chat import Doc, Opaque, Part, Text, ToolCall, ToolResult
 
 CALLS = ("function_call", "custom_tool_call", "local_shell_call", "tool_search_call")
@@ -45,11 +45,6 @@ def read_call(item: Doc) -> ToolCall | None:
         case {"type": "tool_search_call"} if item.get("execution") == "client":
             return ToolCall(told, "tool_search", raw_arguments(item.get("arguments")))
     return None
-
-
-def free_arguments(text: str) -> str:
-    """Plain text as the arguments of a function with one string."""
-    return orjson.dumps({"input": text}).decode()
 
 
 def read_result(item: Doc) -> ToolResult | None:
@@ -116,18 +111,6 @@ def write_call(call: ToolCall, natives: Natives) -> Doc:
 def status_of(call: ToolCall) -> str:
     """Whether the arguments of a call came whole."""
     return "completed" if complete(call.arguments) else "incomplete"
-
-
-def free_text(arguments: str) -> str:
-    """The plain text in the arguments that a model wrote; arguments of another form are taken as they are."""
-    value = _loaded(arguments)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        texts = [value["input"]] if "input" in value else list(value.values())
-        if len(texts) == 1 and isinstance(texts[0], str):
-            return texts[0]
-    return arguments
 
 
 def _loaded(arguments: str) -> Any:

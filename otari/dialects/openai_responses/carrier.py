@@ -1,8 +1,9 @@
 """What the Responses wire has no place for, carried through clients inside `encrypted_content`.
 
 Clients of this dialect give reasoning items back exactly as they got them, because nobody but the maker can read their
-`encrypted_content`. So the signature of another family's thinking, its redacted thinking, and the signature of a tool
-call (Gemini) travel in there, behind a prefix that no provider uses. Nothing of that may reach a provider.
+`encrypted_content`. So the thinking of other families is marked in there, with its signature if it has one, and so are
+redacted thinking and the signature of a tool call (Gemini), behind a prefix that no provider uses. Nothing of that may
+reach a provider.
 """
 
 import base64
@@ -49,12 +50,12 @@ def read_carrier(value: str) -> Carried | None:
 
 
 def encrypted_content(family: str | None, signature: str | None, redacted: str | None) -> str | None:
-    """The `encrypted_content` of thinking that is told to a client; None when there is nothing to return.
+    """The `encrypted_content` of thinking that is told to a client; None for OpenAI's own without one.
 
-    OpenAI's own goes as it is, unless it looks like a carrier (the upstream is a gateway like this one).
+    OpenAI's own goes as it is, unless it looks like a carrier (the upstream is a gateway like this one). Thinking of
+    others has a carrier even when there is nothing to carry: clients give back only reasoning that has such content,
+    and some servers of chat completions want their thinking back while tools are being used.
     """
-    if signature is None and redacted is None:
-        return None
-    if family == FAMILY and signature is not None and redacted is None and not is_carrier(signature):
+    if family == FAMILY and redacted is None and not is_carrier(signature):
         return signature
     return write_carrier(Carried(family, signature, redacted))

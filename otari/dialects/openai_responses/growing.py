@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from otari.dialects.openai_chat_message import complete, raw_arguments
 from otari.dialects.openai_responses.calls import read_call
 from otari.dialects.openai_responses.carrier import FAMILY
 from otari.dialects.openai_responses.items import keys_of, kind_of
+from otari.dialects.tool_arguments import complete, raw_arguments
 from otari.domain.chat import (
     Doc,
     Event,

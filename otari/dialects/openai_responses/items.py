@@ -11,7 +11,7 @@ from typing import Any
 
 from otari.dialects.losses import Drop
 from otari.dialects.openai_responses.calls import CALLS, read_call, status_of, write_call
-from otari.dialects.openai_responses.carrier import FAMILY, encrypted_content
+from otari.dialects.openai_responses.carrier import FAMILY, Carried, encrypted_content, write_carrier
 from otari.dialects.openai_responses.content import CONTENT_PART, ITEM_KEYS, NAME, PART_KEYS, own_keys, read_content
 from otari.dialects.openai_responses.tools import Natives
 from otari.domain.chat import Doc, Opaque, Part, Refusal, Text, Thinking, ToolCall
@@ -130,6 +130,11 @@ def thinking_item(part: Thinking) -> Doc:
     return reasoning_item(part.text, encrypted_content(part.family, part.signature, part.redacted))
 
 
+def signature_item(signature: str, call_id: str) -> Doc:
+    """The item that carries the signature of a call: calls have no place for one."""
+    return reasoning_item("", write_carrier(Carried("google", signature, None, call_id)))
+
+
 @dataclass(slots=True)
 class Items:
     """Items as they are written, with the keys of the next one waiting until it comes."""
@@ -158,7 +163,7 @@ class Items:
 
 
 def write_items(parts: Iterable[Part], natives: Natives, drop: Drop) -> list[Doc]:
-    """The items of an answer, without ids: one for every text, refusal, thinking and call."""
+    """The items of an answer, without ids: one for every text, refusal, thinking, call, and signature of a call."""
     items = Items()
     for part in parts:
         match part:
@@ -167,6 +172,8 @@ def write_items(parts: Iterable[Part], natives: Natives, drop: Drop) -> list[Doc
             case Thinking():
                 items.add(thinking_item(part))
             case ToolCall():
+                if part.signature is not None:
+                    items.docs.append(signature_item(part.signature, part.id))
                 items.add(write_call(part, natives) | {"status": status_of(part)})
             case Opaque():
                 items.add_opaque(part, drop)

@@ -5,11 +5,12 @@ from typing import Protocol
 
 import orjson
 
-from otari.dialects.openai_responses.calls import FREE_TEXT, call_kind, free_text, status_of, told_whole, write_call
-from otari.dialects.openai_responses.carrier import Carried, encrypted_content, write_carrier
+from otari.dialects.openai_responses.calls import FREE_TEXT, call_kind, status_of, told_whole, write_call
+from otari.dialects.openai_responses.carrier import encrypted_content
 from otari.dialects.openai_responses.content import ITEM_KEYS, NAME
-from otari.dialects.openai_responses.items import is_item, message_item, output_part, reasoning_item
+from otari.dialects.openai_responses.items import is_item, message_item, output_part, reasoning_item, signature_item
 from otari.dialects.openai_responses.tools import Natives
+from otari.dialects.tool_arguments import free_text
 from otari.domain.chat import Doc, Opaque, Part, Refusal, Text, Thinking, ToolCall
 
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
@@ -180,9 +181,8 @@ class _Call(Life):
     def sign(self, signature: str) -> bytes:
         """Calls have no place for a signature: an item of reasoning carries it."""
         item_id, number = self.stream.open("reasoning")
-        carried = write_carrier(Carried("google", signature, None, self._call.id))
         frames = self.added(number, {"id": item_id, **reasoning_item("", None)})
-        return frames + self.done(number, {"id": item_id, **reasoning_item("", carried)})
+        return frames + self.done(number, {"id": item_id, **signature_item(signature, self._call.id)})
 
     def end(self) -> bytes:
         """A call without arguments says `{}`: clients parse what they have gathered."""

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from otari.dialects import sse
-from otari.dialects.openai_chat_reply import read_created
+from otari.dialects.openai_chat.reply import read_created
 from otari.dialects.openai_responses.errors import failure_in
 from otari.dialects.openai_responses.growing import Growing, growing
 from otari.dialects.openai_responses.items import kind_of, read_item

@@ -3,13 +3,13 @@
 from typing import Any
 
 from otari.dialects.losses import collector
-from otari.dialects.openai_chat_message import complete
-from otari.dialects.openai_chat_reply import read_created
+from otari.dialects.openai_chat.reply import read_created
 from otari.dialects.openai_responses.errors import failure_of
 from otari.dialects.openai_responses.items import read_item, said, write_items
 from otari.dialects.openai_responses.response import echo_of, head_of, item_id, response_doc, response_id, status_of
 from otari.dialects.openai_responses.tools import natives_of, read_tools
 from otari.dialects.openai_responses.usage import read_usage, write_usage
+from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Doc, Finish, Part, Refusal, Reply, ToolCall, Usage
 from otari.domain.errors import Kind, OtariError
 

@@ -8,6 +8,7 @@ from otari.dialects.openai_responses.content import NAME
 from otari.dialects.openai_responses.envelope import STORED
 from otari.dialects.openai_responses.tools import natives_of, read_choice, read_tools, write_choice, write_tools
 from otari.dialects.openai_responses.turns import TurnWriter, encrypted, read_turns
+from otari.dialects.tool_names import renamed, wire_names
 from otari.domain.chat import ChatRequest, Doc, Sampling, Shape
 from otari.domain.errors import invalid
 
@@ -77,6 +78,8 @@ def write_request(request: ChatRequest, dropped: list[str] | None = None) -> Doc
     own = request.dialect == NAME
     if request.choices != 1:
         raise invalid("This model gives one answer: n must be 1.", "n")
+    if not own:
+        request = renamed(request, wire_names(request))
     extras = dict(request.extras) if own else _carried(request, drop)
     tools = write_tools(request, drop)
     natives = natives_of(request.tools)

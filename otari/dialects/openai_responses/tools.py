@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from otari.dialects.losses import Drop
 from otari.dialects.openai_responses.content import NAME
+from otari.dialects.tool_arguments import foreign_kind, free_parameters
 from otari.domain.chat import ChatRequest, Doc, Opaque, Tool, ToolChoice
 
 MAX_NAME_CHARS = 64
@@ -155,17 +156,9 @@ def _text(entry: Doc) -> str | None:
 
 
 def _free_text(form: Any) -> Doc:
-    """The schema of a tool that takes plain text: one string. A grammar is told in words; no other wire enforces it."""
-    told = "The text that the tool takes, exactly as it shall be."
-    match form:
-        case {"type": "grammar", "definition": str(definition)}:
-            told += f" It must follow this grammar ({form.get('syntax')}):\n{definition}"
-    return {
-        "type": "object",
-        "properties": {"input": {"type": "string", "description": told}},
-        "required": ["input"],
-        "additionalProperties": False,
-    }
+    """The schema of a tool that takes plain text, in the form that it says."""
+    told = form if isinstance(form, dict) and form.get("type") == "grammar" else {}
+    return free_parameters(told.get("syntax"), told.get("definition"))
 
 
 def read_choice(doc: Doc) -> ToolChoice | None:
@@ -207,6 +200,8 @@ def write_tools(request: ChatRequest, drop: Drop) -> WrittenTools:
             drop("cache_control")
         if isinstance(tool, Tool):
             native = tool.native.doc if tool.native is not None and tool.native.dialect == NAME else {}
+            if not native and (kind := foreign_kind(tool)) is not None:
+                drop(f"tool {kind} as function")
             _put(native.get("tool") or _write_function(tool, own), native, written, groups)
         elif tool.dialect == NAME:
             written.tools.append(tool.doc)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import orjson
 
+from otari.dialects.losses import collector
 from otari.dialects.openai_responses.errors import failure_frames, frame
 from otari.dialects.openai_responses.lives import Life, life_of
 from otari.dialects.openai_responses.response import echo_of, head_of, item_id, response_doc, status_of
@@ -15,6 +16,7 @@ from otari.domain.chat import (
     Failed,
     Finish,
     Finished,
+    Opaque,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -36,6 +38,8 @@ class ResponsesWriter:
     """
 
     def __init__(self, *, clock: Callable[[], float], request_doc: Doc | None = None) -> None:
+        self.dropped: list[str] = []
+        self._drop = collector(self.dropped)
         self._clock = clock
         self._request = request_doc
         self._natives = natives_of(read_tools(request_doc or {}))
@@ -67,7 +71,9 @@ class ResponsesWriter:
                 return self._end_part(index)
             case UsageSeen(usage):
                 self._usage = self._usage.merged(usage)
-            case Finished(finish):
+            case Finished(finish, stop_sequence):
+                if stop_sequence is not None:
+                    self._drop("stop_sequence")
                 return self._finish(finish)
             case Failed(message, code):
                 return self.fail(OtariError(Kind.UPSTREAM, message, code=code))
@@ -128,6 +134,8 @@ class ResponsesWriter:
             part = self._distinct(part)
         life = life_of(part, self, self._natives)
         if life is None:
+            kind = part.doc.get("type") if isinstance(part, Opaque) else type(part).__name__.lower()
+            self._drop(f"part {kind}")
             return started
         if life.keys is not None:
             self._keys = life.keys

@@ -21,7 +21,7 @@ SURFACES = (
     "transcription",
     "batches",
 )
-TEXTS = ("user", "system", "last", "tool_result")
+TEXTS = ("user", "system", "last", "tool_result", "thought")
 FEATURES = ("image", "file", "schema", "thinking")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from otari.dialects.dialect import Dialect, StreamWriter
-from otari.domain.chat import Failed, PartDelta
+from otari.domain.chat import Doc, Failed, PartDelta
 from otari.upstreams.stub.dice import Dice
 from otari.upstreams.stub.reply import Beat, whole
 from otari.upstreams.stub.rules import Cut, Pace, Pause
@@ -55,15 +55,15 @@ def streamed(beats: Iterable[Beat], writer: StreamWriter, pace: Pace, dice: Dice
     yield from chunks(bytes(ready), dice)
 
 
-def at_once(beats: tuple[Beat, ...], dialect: Dialect, pace: Pace, dice: Dice) -> Iterator[Move]:
-    """An answer as chunks of one JSON body.
+def at_once(beats: tuple[Beat, ...], dialect: Dialect, request: Doc, pace: Pace, dice: Dice) -> Iterator[Move]:
+    """An answer to `request` as chunks of one JSON body.
 
     It takes as long as its stream would take; a cut leaves half of it.
     """
     waits = pace.ttft_s + sum(_wait(beat, pace, dice) for beat in beats)
     if waits:
         yield Wait(waits)
-    body = orjson.dumps(dialect.write_reply(whole(beats)))
+    body = orjson.dumps(dialect.write_reply(whole(beats), request_doc=request))
     cut = beats[-1]
     if not isinstance(cut, Cut):
         yield from chunks(body, dice)

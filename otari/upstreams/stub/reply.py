@@ -1,10 +1,13 @@
 """A scripted answer → canonical events with pauses and cuts between them, and the canonical reply they add up to.."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
+from otari.dialects.anthropic_messages.marks import FAMILY as ANTHROPIC
+from otari.dialects.gemini.parts import FAMILY as GOOGLE
+from otari.dialects.openai_responses.carrier import FAMILY as OPENAI
 from otari.domain.chat import (
     ChatRequest,
     Event,
@@ -12,6 +15,7 @@ from otari.domain.chat import (
     Finished,
     PartDelta,
     PartEnded,
+    PartSigned,
     PartStarted,
     Reply,
     Started,
@@ -38,6 +42,10 @@ Open = Text | Thinking | ToolCall
 # How each surface begins its ids: of an answer, of a tool call. Clients of some surfaces look at them.
 _PREFIXES = {"chat": ("chatcmpl-", "call_"), "messages": ("msg_", "toolu_"), "responses": ("resp_", "call_")}
 _PREFIX = ("stub-", "call_")
+
+# Whose models sign what they think, by surface: clients must give it back as it came. Others tell it as plain text.
+_FAMILIES = {"messages": ANTHROPIC, "responses": OPENAI, "gemini": GOOGLE}
+_ASKED = "reasoning.encrypted_content"  # OpenAI signs only when `include` says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,9 @@ def _whole(start: Started, played: Iterable[Beat], finish: Finish) -> Reply:
 
 def _parts(blocks: Iterable[Block], cast: Casting) -> Iterator[Beat]:
     """The blocks as events. Texts that follow each other are one part, also with a pause between them."""
-    index, current = -1, None
+    index = -1
+    current: Open | None = None
+    called = False
     for number, block in enumerate(blocks):
         if isinstance(block, Pause):
             yield block
@@ -113,15 +123,34 @@ def _parts(blocks: Iterable[Block], cast: Casting) -> Iterator[Beat]:
             yield block
             return
         part, texts = _part(block, number, cast)
-        if isinstance(part, ToolCall) or type(part) is not current:
+        if isinstance(part, ToolCall) and not called:
+            part, called = _first_call(part, cast), True
+        if isinstance(part, ToolCall) or type(part) is not type(current):
             if current is not None:
-                yield PartEnded(index)
-            index, current = index + 1, type(part)
+                yield from _end(index, current, cast)
+            index, current = index + 1, part
             yield PartStarted(index, part)
         for text in texts:
             yield PartDelta(index, text)
     if current is not None:
-        yield PartEnded(index)
+        yield from _end(index, current, cast)
+
+
+def _end(index: int, part: Open, cast: Casting) -> Iterator[Event]:
+    if isinstance(part, Thinking) and _signs(part.family, cast):
+        yield PartSigned(index, cast.identity.id("stub", f"signature {index}"))
+    yield PartEnded(index)
+
+
+def _first_call(call: ToolCall, cast: Casting) -> ToolCall:
+    """The first call of an answer: Google signs that one and not the thinking before it."""
+    google = cast.scene.surface == "gemini"
+    return replace(call, signature=cast.identity.id("stub", "signature of calls")) if google else call
+
+
+def _signs(family: str | None, cast: Casting) -> bool:
+    asked = cast.request.extras.get("include")
+    return family == ANTHROPIC or (family == OPENAI and isinstance(asked, list) and _ASKED in asked)
 
 
 def _part(block: Say | Think | SayJson | CallTool, number: int, cast: Casting) -> tuple[Open, Iterator[str]]:
@@ -130,7 +159,7 @@ def _part(block: Say | Think | SayJson | CallTool, number: int, cast: Casting) -
         case Say(text):
             return Text(""), pieces(cast.filled(text))
         case Think(text):
-            return Thinking(""), pieces(cast.filled(text))
+            return Thinking("", family=_FAMILIES.get(cast.scene.surface)), pieces(cast.filled(text))
         case SayJson(value, auto):
             if auto:
                 made = sample(cast.scene.schema, cast.identity.dice(f"sample {number}"))

@@ -36,7 +36,7 @@ class Bound:
 class When:
     """Conditions that must all hold; None or empty means "not asked".
 
-    `surface` and `model` hold alternatives (any of), `texts` maps user, system, last and tool_result to
+    `surface` and `model` hold alternatives (any of), `texts` maps user, system, last, tool_result and thought to
     patterns that must all fit, `tools` and `has` must all be present.
     """
 

@@ -16,6 +16,7 @@ from otari.domain.chat import (
     Part,
     Refusal,
     Text,
+    Thinking,
     Tool,
     ToolCall,
     ToolResult,
@@ -28,8 +29,9 @@ class Scene:
     """The facts of one request.
 
     `texts` holds user (the last user message), system (all system and developer messages), last (the last
-    message) and tool_result (the results that came since the last assistant message). `turn` is the number
-    of user messages before the last one; `step` the number of assistant messages after it. `called` names
+    message), tool_result (the results that came since the last assistant message) and thought (what that
+    message gives back of its thinking). `turn` is the number of user messages before the last one; `step`
+    the number of assistant messages after it. `called` names
     the tool whose result came last. `schema` is the JSON Schema that the answer must fit, if the request
     has one.
     """
@@ -49,7 +51,7 @@ class Scene:
 def scene_of(request: ChatRequest, surface: str) -> Scene:
     """The scene of a chat request that came in on `surface`."""
     turns = request.turns
-    asked = [i for i, turn in enumerate(turns) if _is_user_message(turn)]
+    asked = _asked(turns)
     since = turns[asked[-1] + 1 :] if asked else turns
     answered = max((i for i, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
     results = [p for turn in turns[answered + 1 :] for p in turn.parts if isinstance(p, ToolResult)]
@@ -61,6 +63,7 @@ def scene_of(request: ChatRequest, surface: str) -> Scene:
             "system": "\n".join(text_of(t.parts) for t in turns if t.role in ("system", "developer")),
             "last": text_of(turns[-1].parts) if turns else "",
             "tool_result": "\n".join(text_of(result.parts) for result in results),
+            "thought": _thought(turns[answered]) if answered >= 0 else "",
         },
         tools=tuple(_tool_name(tool) for tool in request.tools),
         turn=max(len(asked) - 1, 0),
@@ -89,12 +92,26 @@ def _texts(parts: Iterable[Part]) -> Iterator[str]:
                     yield part.text
 
 
-def _is_user_message(turn: Turn) -> bool:
-    """A message that a person wrote.
+def _thought(turn: Turn) -> str:
+    return "\n".join(part.text for part in turn.parts if isinstance(part, Thinking))
 
-    One with tool results goes on with the loop, even if reminders stand beside.
+
+def _asked(turns: Iterable[Turn]) -> list[int]:
+    """Which turns are messages that a person wrote.
+
+    One with tool results goes on with the loop, even if reminders stand beside; so does one right behind
+    them, for not every wire has room for both in one message.
     """
-    return turn.role == "user" and not any(isinstance(part, ToolResult) for part in turn.parts)
+    found: list[int] = []
+    in_loop = False
+    for index, turn in enumerate(turns):
+        if turn.role == "assistant":
+            in_loop = False
+        elif turn.role == "user":
+            in_loop = in_loop or any(isinstance(part, ToolResult) for part in turn.parts)
+            if not in_loop:
+                found.append(index)
+    return found
 
 
 def _tool_name(tool: Tool | Opaque) -> str:

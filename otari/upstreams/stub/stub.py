@@ -13,7 +13,7 @@ from dataclasses import replace
 import orjson
 
 from otari.dialects.dialect import Dialect
-from otari.domain.chat import Doc
+from otari.domain.chat import Doc, UsageSeen
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import Attempt, Call, UpstreamReply
 from otari.domain.tokens import Counter
@@ -71,6 +71,7 @@ class StubUpstream:
     def _answer(self, attempt: Attempt, call: Call) -> "StubReply":
         dialect = self._dialect(call)
         doc = _read(call.body)
+        _refuse_state(dialect, doc)
         request = replace(dialect.read_request(doc), model=attempt.model, stream=call.stream)
         scene = scene_of(request, _SURFACES.get(call.dialect, call.dialect))
         match = self._match(scene)
@@ -84,10 +85,12 @@ class StubUpstream:
         moves: Iterable[Move]
         if call.stream:
             wants_usage = dialect.read_envelope(doc, len(call.body)).wants_usage
-            moves = streamed(played, dialect.writer(wants_usage=wants_usage), pace, dice)
+            tokens = next((beat.usage.input for beat in played if isinstance(beat, UsageSeen)), None)
+            writer = dialect.writer(wants_usage=wants_usage, input_tokens=tokens, request_doc=doc)
+            moves = streamed(played, writer, pace, dice)
         else:
             _refuse_failure(played, attempt.provider)
-            moves = at_once(played, dialect, pace, dice)
+            moves = at_once(played, dialect, doc, pace, dice)
         return StubReply(attempt, match, moves, stream=call.stream, sleep=self._sleep)
 
     def _dialect(self, call: Call) -> Dialect:
@@ -231,6 +234,13 @@ def _refuse_failure(played: tuple[Beat, ...], provider: str) -> None:
     last = played[-1]
     if isinstance(last, Cut) and last.kind == "error":
         raise _refused(ErrorReply(last.status or 500), provider)
+
+
+def _refuse_state(dialect: Dialect, doc: Doc) -> None:
+    """The stub keeps no answers to go on after; that it is asked to keep one does no harm."""
+    field = dialect.needs_state(doc)
+    if field is not None and field != "store":
+        raise invalid(f"The stub keeps no earlier answers: {field} can not be honoured.", field)
 
 
 def _read(body: bytes) -> Doc:

@@ -35,7 +35,7 @@ from otari.domain.chat import (
     unfold,
 )
 from tests.dialects.anthropic_messages.sdk import accumulated
-from tests.dialects.told import VECTORS as CHAT_VECTORS
+from tests.dialects.openai_chat.golden import VECTORS as CHAT_VECTORS
 from tests.dialects.told import frames_of, read_all
 
 START = Started("msg_1", "m")

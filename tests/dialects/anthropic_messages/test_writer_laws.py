@@ -35,7 +35,7 @@ from otari.domain.chat import (
 from tests.dialects.anthropic_messages.golden import VECTORS
 from tests.dialects.anthropic_messages.sdk import accumulated, asked, validated
 from tests.dialects.anthropic_messages.test_writer import blocks, docs, written
-from tests.dialects.told import VECTORS as CHAT_VECTORS
+from tests.dialects.openai_chat.golden import VECTORS as CHAT_VECTORS
 from tests.dialects.told import read_all
 from tests.domain.strategies import counts, some_text, texts, words
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from otari.dialects.openai_chat_message import complete
 from otari.dialects.openai_responses.carrier import FAMILY, encrypted_content
 from otari.dialects.openai_responses.response import response_id
+from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Finish, Part, Refusal, Reply, Text, Thinking, ToolCall, Usage
 from tests.domain.strategies import arguments, counts, some_text, words
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otari.dialects.dialect import Envelope
-from otari.dialects.openai_responses import needs_state
 from otari.dialects.openai_responses.carrier import Carried, write_carrier
+from otari.dialects.openai_responses.envelope import needs_state
 from otari.domain.chat import Started
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import IMAGE_TOKENS, REMOTE_FILE_TOKENS

@@ -37,6 +37,7 @@ from otari.domain.chat import (
     unfold,
 )
 from otari.domain.errors import Kind, OtariError
+from tests.dialects.openai_chat.golden import VECTORS as CHAT_VECTORS
 from tests.dialects.openai_responses.replies import answers, as_read
 from tests.dialects.openai_responses.wire import (
     ASKED,
@@ -48,7 +49,6 @@ from tests.dialects.openai_responses.wire import (
     typed,
     written,
 )
-from tests.dialects.told import VECTORS as ALL_VECTORS
 from tests.dialects.told import read_all
 
 START = Started("resp_1", "m", 7)
@@ -191,11 +191,11 @@ def test_two_calls_of_one_id_are_two_calls() -> None:
 
 
 def test_thinking_is_a_summary_and_carries_what_must_come_back() -> None:
-    own, other, redacted, plain = output(
+    own, unsigned, other, redacted = output(
         Thinking("A", "gAAA", FAMILY),
+        Thinking("A", None, FAMILY),
         Thinking("B", "sig", "anthropic"),
         Thinking("", None, "anthropic", "data"),
-        Thinking("C"),
     )
     assert own["summary"] == [{"type": "summary_text", "text": "A"}]
     assert own["encrypted_content"] == "gAAA"
@@ -204,13 +204,27 @@ def test_thinking_is_a_summary_and_carries_what_must_come_back() -> None:
         [],
         write_carrier(Carried("anthropic", None, "data")),
     )
-    assert "encrypted_content" not in plain
+    assert "encrypted_content" not in unsigned
+
+
+def test_thinking_that_nobody_signed_comes_back_as_it_was_told() -> None:
+    """Clients drop reasoning without `encrypted_content`, but some servers demand their thinking in a tool loop."""
+    (item,) = output(Thinking("hm"))
+    assert item["encrypted_content"] == write_carrier(Carried())
+    (streamed,) = events_of(written(list(unfold(Reply("resp_1", "m", (Thinking("hm"),), Finish.END)))))[-1]["response"][
+        "output"
+    ]
+    assert streamed["encrypted_content"] == write_carrier(Carried())
+    (turn,) = RESPONSES.read_request({"model": "m", "input": [item]}).turns
+    assert turn.parts == (Thinking("hm"),)
 
 
 def test_the_signature_of_a_call_rides_in_an_item_beside_it() -> None:
     carrier, call = output(ToolCall("a", "f", "{}", signature="sig"))
     assert carrier["encrypted_content"] == write_carrier(Carried("google", "sig", None, "a"))
     assert call["type"] == "function_call"
+    reply = Reply("resp_1", "m", (ToolCall("a", "f", "{}", signature="sig"),), Finish.END, created=7)
+    assert RESPONSES.write_reply(reply, request_doc=ASKED)["output"] == [carrier, call]
     events: list[Event] = [START, PartStarted(0, ToolCall("a", "f", "")), PartDelta(0, "{}"), PartSigned(0, "late")]
     items = events_of(written([*events, PartEnded(0), Finished(Finish.TOOLS)]))[-1]["response"]["output"]
     assert [item["type"] for item in items] == ["function_call", "reasoning"]
@@ -383,7 +397,7 @@ def test_any_cut_of_the_bytes_gives_the_same_events(reply: Reply, size: int) -> 
 def streams() -> Iterator[tuple[str, bytes, Any]]:
     for name in STREAMS:
         yield name, (VECTORS / name).read_bytes(), RESPONSES
-    for path in sorted(ALL_VECTORS.glob("0*_cc_*.sse")):
+    for path in sorted(CHAT_VECTORS.glob("0*_cc_*.sse")):
         yield path.name, path.read_bytes(), OPENAI_CHAT
 
 

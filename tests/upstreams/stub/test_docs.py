@@ -1,8 +1,9 @@
-"""The examples in docs/stub.md are scripts that work."""
+"""The examples in docs/stub.md, and those on the pages about clients, are scripts that work."""
 
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from otari.domain.chat import Reply, Text, ToolCall
@@ -12,13 +13,17 @@ from otari.upstreams.stub.rules import Answer, Say
 from otari.upstreams.stub.script import Defaults, Script, read_script
 from tests.upstreams.stub.rig import ask, asks, refused, tool
 
-DOCS = Path(__file__).parent.parent.parent.parent / "docs" / "stub.md"
-PAGE = DOCS.read_text()
-SCRIPTS = [
-    read_script(doc, "docs/stub.md")
-    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    if "stub" in (doc := yaml.safe_load(block))
-]
+DOCS = Path(__file__).parent.parent.parent.parent / "docs"
+
+
+def scripts_in(page: Path) -> list[Script]:
+    """Every script on a page. Raises when one is wrong."""
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    return [read_script(doc, page.name) for block in blocks if "stub" in (doc := yaml.safe_load(block))]
+
+
+PAGE = (DOCS / "stub.md").read_text()
+SCRIPTS = scripts_in(DOCS / "stub.md")
 
 
 def parts(script: Script, text: str, **more: object) -> list[object]:
@@ -32,6 +37,12 @@ def parts(script: Script, text: str, **more: object) -> list[object]:
 def test_the_example_for_ci_calls_the_tool() -> None:
     made = parts(SCRIPTS[0], "What is the weather in Oslo?", tools=[tool("get_weather")])
     assert made == [("get_weather", '{"city":"Oslo"}')]
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("use-with-*.md")), ids=lambda page: page.stem)
+def test_the_pages_about_clients_have_a_script(page: Path) -> None:
+    (script,) = scripts_in(page)
+    assert [len(rule.answers) for rule in script.rules] == [2]
 
 
 def test_the_defaults_on_the_page_are_the_defaults() -> None:

@@ -87,7 +87,7 @@ def test_a_client_understands_the_stream_as_the_whole_answer(blocks: tuple[Block
         for frame in sse.split(framer.feed(move))
         for event in reader.read(frame)
     ]
-    body = b"".join(m for m in at_once(told, OPENAI_CHAT, Pace(), Dice(b"s")) if isinstance(m, bytes))
+    body = b"".join(m for m in at_once(told, OPENAI_CHAT, {}, Pace(), Dice(b"s")) if isinstance(m, bytes))
     answer = OPENAI_CHAT.read_reply(orjson.loads(body))
     assert fold([*read, *reader.end()]) == answer
     assert same_parts(answer, whole(told))

@@ -17,6 +17,7 @@ CALLS = {
 }
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "it is 42"}
 ANSWER = {"role": "assistant", "content": "is"}
+THOUGHT = {"role": "assistant", "content": "is", "reasoning_content": "hm"}
 BE = {"role": "system", "content": "be"}
 KIND = {"role": "developer", "content": "kind"}
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -46,11 +47,13 @@ def fits(when: str, seen: Scene) -> bool:
         ("{user: /a.b/s}", scene("a\nb"), scene("ab")),
         ("{user: /^b$/m}", scene("a\nb"), scene("ab")),
         ("{user: [he, lo]}", scene("hello"), scene("help")),
+        ("{user: first}", scene("first", CALLS, RESULT, "remember"), scene("first", CALLS, RESULT, ANSWER, "then")),
         ("{user: first}", scene("first", CALLS, RESULT), scene("first", ANSWER, "then")),
         ("{system: [be, kind]}", scene(BE, KIND, "a"), scene("be kind")),
         ("{last: '42'}", scene("a", CALLS, RESULT), scene("42", ANSWER)),
         ("{tool_result: is}", scene("a", CALLS, RESULT), scene("a", CALLS, RESULT, CALLS)),
         ("{tool_result: is}", scene("a", CALLS, RESULT), scene("a", CALLS, RESULT, ANSWER, "is")),
+        ("{thought: hm}", scene("a", THOUGHT, "b"), scene("a", THOUGHT, "hm", ANSWER, "hm")),
         ("{model: 'gpt-*'}", scene("a"), scene("a", model="claude")),
         ("{model: [claude, '*-x']}", scene("a"), scene("a", model="gpt-y")),
         ("{surface: messages}", scene("a", surface="messages"), scene("a")),
@@ -61,7 +64,8 @@ def fits(when: str, seen: Scene) -> bool:
         ("{turn: '>=1'}", scene("a", {"role": "assistant", "content": "x"}, "b"), scene("a", CALLS, RESULT)),
         ("{step: 0}", scene("a"), scene("a", CALLS, RESULT)),
         ("{step: '> 1'}", scene("a", CALLS, RESULT, CALLS, RESULT), scene("a", CALLS, RESULT)),
-        ("{step: '<1'}", scene("b", CALLS, RESULT, "a"), scene("a", CALLS, RESULT)),
+        ("{step: 1}", scene("a", CALLS, RESULT, "remember"), scene("a", CALLS, RESULT, ANSWER, "b")),
+        ("{step: '<1'}", scene("b", CALLS, RESULT, ANSWER, "a"), scene("a", CALLS, RESULT)),
         ("{stream: true}", scene("a", stream=True), scene("a")),
         ("{stream: false}", scene("a"), scene("a", stream=True)),
         ("{has: image}", scene({"role": "user", "content": [PICTURE]}), scene("a")),

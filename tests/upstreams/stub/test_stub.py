@@ -11,8 +11,13 @@ import pytest
 import yaml
 
 from otari.dialects import DIALECTS as ALL_DIALECTS
+from otari.dialects.anthropic_messages import ANTHROPIC_MESSAGES
+from otari.dialects.dialect import Dialect
+from otari.dialects.gemini import GEMINI
+from otari.dialects.openai_chat import OPENAI_CHAT
+from otari.dialects.openai_responses import OPENAI_RESPONSES
 from otari.domain.catalog import Timeouts
-from otari.domain.chat import Failed, Finish, Reply, Text, Thinking, ToolCall
+from otari.domain.chat import Doc, Failed, Finish, Reply, Text, Thinking, ToolCall
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Call, Upstream
 from otari.domain.tokens import Approximate
@@ -233,6 +238,48 @@ def test_thinking_travels_where_the_dialect_has_it() -> None:
     assert [type(part) for part in reply.parts] == [Thinking, Text]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "doc", "family"),
+    [
+        (OPENAI_CHAT, asks("x"), None),
+        (ANTHROPIC_MESSAGES, asks("x", max_tokens=99), "anthropic"),
+        (OPENAI_RESPONSES, {"model": "m", "input": "x", "include": ["reasoning.encrypted_content"]}, "openai"),
+        (OPENAI_RESPONSES, {"model": "m", "input": "x"}, None),
+    ],
+)
+def test_thinking_is_signed_where_the_vendor_signs_it(dialect: Dialect, doc: Doc, family: str | None) -> None:
+    upstream = StubUpstream({dialect.name: dialect}, Words(), script("rules: [{reply: {think: hm, say: a}}]"))
+
+    async def answer() -> Reply:
+        asked = Call("req-1", "chat", dialect.name, orjson.dumps(doc), False)
+        async with upstream.send(attempt("m"), asked) as reply:
+            return dialect.read_reply(orjson.loads(await reply.read()))
+
+    thinking = asyncio.run(answer()).parts[0]
+    assert isinstance(thinking, Thinking)
+    assert thinking.text == "hm"
+    assert (thinking.signature is not None) == (family is not None)
+    assert thinking.family == family or thinking.signature is None
+
+
+def test_google_signs_the_first_call_instead() -> None:
+    rules = script("rules: [{reply: {think: hm, call: [{f: {}}, {g: {}}]}}]")
+    upstream = StubUpstream({GEMINI.name: GEMINI}, Words(), rules)
+    doc = GEMINI.write_request(OPENAI_CHAT.read_request(asks("x", tools=[tool("f"), tool("g")])))
+
+    async def answer() -> Reply:
+        asked = Call("req-1", "chat", GEMINI.name, orjson.dumps(doc), False)
+        async with upstream.send(attempt("m"), asked) as reply:
+            return GEMINI.read_reply(orjson.loads(await reply.read()))
+
+    thinking, first, second = asyncio.run(answer()).parts
+    assert isinstance(thinking, Thinking)
+    assert isinstance(first, ToolCall)
+    assert isinstance(second, ToolCall)
+    assert (thinking.signature, second.signature) == (None, None)
+    assert first.signature
+
+
 def test_json_auto_follows_the_schema_of_the_request() -> None:
     schema = {
         "type": "object",
@@ -350,7 +397,7 @@ def test_an_error_inside_a_stream_is_told_by_a_frame() -> None:
 
 def test_an_error_inside_an_answer_that_is_not_streamed_takes_its_place() -> None:
     error = refused(cut("error:529"), asks("x"))
-    assert (error.kind, error.upstream_status) == (Kind.UPSTREAM, 529)
+    assert (error.kind, error.upstream_status) == (Kind.UNAVAILABLE, 529)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -409,7 +456,7 @@ def test_a_long_stream_lets_others_run() -> None:
     ("status", "kind", "retryable"),
     [
         (400, Kind.INVALID, False),
-        (404, Kind.NOT_FOUND, False),
+        (404, Kind.NOT_FOUND, True),
         (413, Kind.TOO_LARGE, False),
         (422, Kind.UNPROCESSABLE, False),
         (429, Kind.RATE_LIMITED, True),
@@ -417,7 +464,7 @@ def test_a_long_stream_lets_others_run() -> None:
         (402, Kind.UPSTREAM, True),
         (403, Kind.UPSTREAM, True),
         (500, Kind.UPSTREAM, True),
-        (529, Kind.UPSTREAM, True),
+        (529, Kind.UNAVAILABLE, True),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

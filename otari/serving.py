@@ -1,0 +1,137 @@
+"""One run of the gateway: listen, greet, serve until a signal comes, drain, stop."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from otari import __version__
+from otari.app import Gateway, build, database_path
+from otari.config import ConfigError, Loaded
+from otari.store.faults import StoreError, StoreInUse
+from otari.web.server import BACKLOG, answer_straight, limit_connections, make_runner
+from otari.web.visit import HOUSE
+from otari.welcome import Welcome, print_welcome
+
+log = logging.getLogger("otari")
+
+EXIT_STOPPED_AT_ONCE = 1
+EXIT_CONFIG = 2
+EXIT_IN_USE = 3
+EXIT_STORE = 4
+_LAST_WORDS_S = 5.0
+_AT_ONCE_S = 0.01  # aiohttp takes 0 for "no limit"
+
+
+def run_gateway(loaded: Loaded, *, port_file: str | None) -> int:
+    """Serve until a signal comes; the exit code comes back. Start errors are one line each on standard error."""
+    logging.basicConfig(
+        level=loaded.config.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        return asyncio.run(_run(loaded, port_file))
+    except ConfigError as error:
+        return _failed(EXIT_CONFIG, *error.problems)
+    except StoreInUse as error:
+        return _failed(EXIT_IN_USE, str(error))
+    except StoreError as error:
+        return _failed(EXIT_STORE, str(error))
+    except OSError as error:
+        address = f"{loaded.config.host}:{loaded.config.port}"
+        return _failed(EXIT_CONFIG, f"can not listen on {address}: {error.strerror or error}")
+
+
+def _failed(code: int, *lines: str) -> int:
+    for line in lines:
+        sys.stderr.write(f"otari: {line}\n")
+    return code
+
+
+async def _run(loaded: Loaded, port_file: str | None) -> int:
+    config = loaded.config
+    gateway = await build(config, loaded.environ)
+    _quiet_collector()
+    runner = make_runner(gateway.app, config.shutdown_timeout_s)
+    try:
+        await runner.setup()
+        assert runner.server is not None
+        limit_connections(runner.server)
+        answer_straight(runner.server, gateway.app)
+        site = web.TCPSite(runner, config.host, config.port, backlog=BACKLOG)
+        await site.start()
+        port = runner.addresses[0][1]
+        _greet(loaded, gateway, port)
+        if port_file is not None:
+            _write_port(Path(port_file), port)
+        return await _until_stopped(runner, gateway)
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(runner.cleanup(), _LAST_WORDS_S)
+        await gateway.close()
+
+
+async def _until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
+    """Wait for a signal, then drain: no new connections, running requests may end. A second signal stops at once."""
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    await signals.get()
+    log.info("draining: no new requests, running ones may end (stop at once with a second signal)")
+    gateway.conversations.stopping = True
+    drain = asyncio.ensure_future(runner.cleanup())
+    again = asyncio.ensure_future(signals.get())
+    await asyncio.wait({drain, again}, return_when=asyncio.FIRST_COMPLETED)
+    again.cancel()
+    if drain.done():
+        drain.result()
+        return 0
+    log.warning("stopping at once")
+    drain.cancel()
+    await asyncio.wait({drain})
+    if runner.server is not None:
+        gateway.app[HOUSE].streams.stop()
+        await runner.server.shutdown(_AT_ONCE_S)
+    return EXIT_STOPPED_AT_ONCE
+
+
+def _quiet_collector() -> None:
+    """What was built lives as long as the process: the collector need not look at it again and again.
+
+    A collection of everything takes tens of milliseconds, in which no stream moves.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+
+
+def _greet(loaded: Loaded, gateway: Gateway, port: int) -> None:
+    config, plane = loaded.config, gateway.plane
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    print_welcome(
+        Welcome(
+            version=__version__,
+            address=f"http://{host}:{port}",
+            ledger=f"{database_path(config)} (durability {config.durability})",
+            platform=plane.platform,
+            providers=gateway.providers,
+            warnings=[*loaded.warnings, *plane.notes],
+            master_key=plane.master_key.reveal() if plane.master_key else None,
+            api_key=plane.api_key.reveal() if plane.api_key else None,
+        )
+    )
+
+
+def _write_port(path: Path, port: int) -> None:
+    """The file appears whole, and only now that requests are answered."""
+    waiting = path.with_name(path.name + ".new")
+    waiting.write_text(f"{port}\n")
+    os.replace(waiting, path)

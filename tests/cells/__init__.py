@@ -1,0 +1,1 @@
+"""The cells: every dialect that clients speak times every dialect that providers speak, each proved by itself."""
