@@ -42,6 +42,7 @@ e2e-real: $(VENV)/installed build ## the same against a real model server
 # The same tests in their long form; a failure names the seed that repeats it.
 nightly: $(VENV)/installed build ## the long runs: 200 kills, 2,000 histories of the ledger, many examples of every law
 	OTARI_KILL_ROUNDS=200 $(BIN)/python -m pytest tests/e2e/test_kill.py
+	OTARI_FILE_MIB=1024 $(BIN)/python -m pytest tests/e2e/test_files.py
 	OTARI_SEEDS=2000 OTARI_STEPS=200 $(BIN)/python -m pytest tests/store/test_simulation.py tests/store/test_ledger_machine.py
 	$(BIN)/python -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_real -n auto --hypothesis-profile nightly
 
@@ -58,8 +59,9 @@ $(VENV)/installed: requirements/run.txt requirements/dev.txt setup.cfg pyproject
 prices: $(VENV)/installed ## extract the shipped default prices anew
 	$(BIN)/python scripts/extract_prices.py config/prices.json
 
-reference: $(VENV)/installed ## write docs/api-reference.md from the route table
+reference: $(VENV)/installed ## write docs/api-reference.md and docs/translation.md from what they are about
 	$(BIN)/python scripts/write_api_reference.py
+	$(BIN)/python -m scripts.write_translation_matrix
 
 # New versions of everything that we build on. Needs pip-tools; look at the difference before committing it.
 lock: ## resolve requirements/*.in anew

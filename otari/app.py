@@ -4,7 +4,7 @@ import importlib.resources
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -15,18 +15,22 @@ from otari.config import (
     Config,
     ConfigError,
     limits,
-    load_stub_script,
+    load_stub_scripts,
     platform_provider,
     platform_url,
     prices,
     providers,
 )
-from otari.config.provider_types import prices_ids
+from otari.config.provider_types import find_type, prices_ids
 from otari.config.shipped import shipped
 from otari.control.connected import ConnectedControl, Gate
 from otari.control.local import LocalControl, Rules
+from otari.control.open import OpenControl
 from otari.control.otari_ai import Platform, PlatformSettings
-from otari.dialects import DIALECTS
+from otari.dialects import DIALECTS, dialects_at
+from otari.dialects.dialect import Dialect
+from otari.dialects.openai_errors import read_error
+from otari.domain.access import Access
 from otari.domain.catalog import Catalog, Provider
 from otari.domain.default_prices import DefaultPrices
 from otari.domain.ports import ControlPlane, Upstream
@@ -35,19 +39,30 @@ from otari.domain.secret import Secret
 from otari.domain.tokens import ENCODINGS, Approximate, Counter, Tokenizer
 from otari.gateway.converse import Conversations
 from otari.gateway.counting import Counting
+from otari.gateway.single import SingleShots
+from otari.operations import FLAVOURS
 from otari.store.db import Database
+from otari.store.file_shelf import FileShelf
+from otari.store.files import FileLimits
 from otari.upstreams.absent import AbsentUpstream
-from otari.upstreams.live import LiveUpstream
-from otari.upstreams.stub.script import Script, ScriptError, read_script
+from otari.upstreams.live import ErrorReader, LiveUpstream
+from otari.upstreams.stub.defaults import Defaults
+from otari.upstreams.stub.desk import Desk
+from otari.upstreams.stub.script import Script, ScriptError, Source, read_scripts
+from otari.upstreams.stub.sessions import Sessions
 from otari.upstreams.stub.stub import StubUpstream
+from otari.web.arrivals import Arrivals
+from otari.web.desk import DESK, desk_routes
 from otari.web.idempotency import Replays
 from otari.web.limits import Limits
 from otari.web.metrics import Meters
-from otari.web.table import mount
+from otari.web.server import DOOR
+from otari.web.table import ROUTES, mount
 from otari.web.visit import HOUSE, Books, House
 from otari.web.watch import Streams
 
 _SQLITE = "sqlite:///"
+_MS_PER_HOUR = 3_600_000
 
 
 def wall_ms() -> int:
@@ -70,9 +85,51 @@ class Plane:
     books: Books | None = None
     limits: Limits | None = None
     replays: Replays | None = None
+    files: FileShelf | None = None
     master_key: Secret | None = None
     api_key: Secret | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What may be chosen beside the configuration: who is let in, whose clock counts, and who has every model.
+
+    With `script`, every provider answers from it; there is one more that has all models which nobody else has, and
+    it speaks the dialects `speaks`. `desk` is the access that `/stub/…` takes; None: as the configuration says.
+    """
+
+    control: type[LocalControl] = LocalControl
+    dialects: Mapping[str, Dialect] = field(default_factory=lambda: DIALECTS)
+    script: Script | None = None
+    speaks: tuple[str, ...] = tuple(DIALECTS)
+    desk: Access | None = None
+
+    @classmethod
+    def scripted(cls, script: Script, speaks: tuple[str, ...] = tuple(DIALECTS)) -> "Setting":
+        """For a run in which a script is every model, and nobody needs a key."""
+        clock = script.defaults.clock
+        return cls(OpenControl, DIALECTS if clock is None else dialects_at(lambda: clock), script, speaks, Access.KEY)
+
+    def providers(self, configured: Sequence[Provider], *, free: bool) -> list[Provider]:
+        """The providers to serve. Every stub is an upstream of its own. `free`: what a script plays costs nothing,
+        unless a price was set for it.
+        """
+        if self.script is None:
+            return [replace(each, via=f"stub:{each.name}") if each.via == "stub" else each for each in configured]
+        kind = find_type(ANYTHING)
+        assert kind is not None, "the stub is a shipped type"
+        found = [
+            replace(each, via=f"stub:{each.name}", secret=None, headers=(), free=free, operations=kind.operations)
+            for each in configured
+        ]
+        if not any(each.name == ANYTHING for each in found):
+            every = Provider(ANYTHING, f"stub:{ANYTHING}", speaks=self.speaks, models=kind.models, usage_source="stub")
+            found.append(replace(every, free=True, operations=kind.operations))
+        return found
+
+
+ANYTHING = "stub"  # the provider (and its type) of every model that no other one has, where a script is every model
 
 
 @dataclass(slots=True)
@@ -86,6 +143,7 @@ class Gateway:
     providers: tuple[Provider, ...]
     plane: Plane
     counting: Counting
+    desk: Desk
 
     @property
     def control(self) -> LocalControl | ConnectedControl:
@@ -93,41 +151,57 @@ class Gateway:
         return self.plane.control
 
     async def close(self) -> None:
-        """Close connections to providers, then the ledger: everything that was settled is on disk after this."""
+        """Close connections to providers, then files, then the ledger: what was settled is on disk after this."""
         self.counting.close()
         await self.live.close()
+        if self.plane.files is not None:
+            await self.plane.files.close()
         await self.control.close()
         await self.database.close()
 
 
-async def build(config: Config, environ: Mapping[str, str], now_ms: Callable[[], int] = wall_ms) -> Gateway:
-    """Build a gateway that is ready to serve `config`.
+async def build(
+    config: Config,
+    environ: Mapping[str, str],
+    now_ms: Callable[[], int] = wall_ms,
+    setting: Setting | None = None,
+) -> Gateway:
+    """Build a gateway that is ready to serve `config`, in the usual setting or another one.
 
     Raises ConfigError for what only shows now (an unreadable stub script), StoreError when the ledger can not be used.
     """
+    setting, sessions = setting or Setting(), Sessions()
     redactor = _redactor(config)
     tokenizers = {name: Tokenizer(name, _token_table) for name in ENCODINGS}
     counter = _counter(config, tokenizers)
-    live = LiveUpstream({name: dialect.read_error for name, dialect in DIALECTS.items()}, redactor, __version__)
-    serving = tuple(_serving(config, environ, redactor))
-    upstreams: dict[str, Upstream] = {"live": live, "absent": AbsentUpstream(), **_stubs(serving, config, counter)}
+    live = LiveUpstream(_error_readers(), redactor, __version__)
+    serving = tuple(setting.providers(_serving(config, environ, redactor), free=not config.default_pricing))
+    stubs = _stubs(serving, config, setting, tokenizers, sessions)
+    upstreams: dict[str, Upstream] = {"live": live, "absent": AbsentUpstream(), **stubs}
     database = Database.open(database_path(config), durability=config.durability, now_ms=now_ms)
     meters = Meters(database) if config.enable_metrics else None
     try:
         if config.ai_token is not None:
             plane = await _connected(config, config.ai_token, database, redactor, now_ms, meters)
         else:
-            plane = await _standalone(config, serving, database, now_ms, meters)
+            plane = await _standalone(config, serving, database, now_ms, meters, setting)
     except BaseException:
         await database.close()
         raise
-    conversations = Conversations(plane.control, upstreams, counter, redactor.clean)
+    conversations = Conversations(plane.control, upstreams, counter, redactor.clean, dialects=setting.dialects)
     counting = Counting(plane.catalog, counter, tokenizers, now_ms)
     conversations.on_ended = counting.heard
     app = web.Application(client_max_size=config.json_max_bytes)
     app[HOUSE] = _house(config, plane, conversations, counting, now_ms)
-    mount(app, docs=config.enable_docs, meters=meters, mode=plane.mode)
-    return Gateway(app, database, conversations, live, serving, plane, counting)
+    app[DESK] = desk = Desk(sessions, [stub.script for stub in stubs.values()])
+    access = setting.desk or (Access.MASTER if config.enable_stub_control else None)
+    routes = ROUTES if access is None else (*ROUTES, *desk_routes(access))
+    mount(app, routes, docs=config.enable_docs, meters=meters, mode=plane.mode)
+    if stubs:
+        arrivals = Arrivals(next(iter(stubs.values())).script.defaults.session, desk.answered)
+        app[DOOR] = arrivals.noting
+        app.on_shutdown.append(arrivals.close)
+    return Gateway(app, database, conversations, live, serving, plane, counting, desk)
 
 
 def _house(
@@ -137,6 +211,7 @@ def _house(
     return House(
         control=control,
         conversations=conversations,
+        shots=SingleShots(conversations),
         counting=counting,
         catalog=plane.catalog,
         version=__version__,
@@ -148,6 +223,7 @@ def _house(
         books=plane.books,
         limits=plane.limits,
         replays=plane.replays,
+        files=plane.files,
     )
 
 
@@ -160,6 +236,7 @@ async def _standalone(
     database: Database,
     now_ms: Callable[[], int],
     meters: Meters | None,
+    setting: Setting,
 ) -> Plane:
     """Keys, budgets and prices of our own database."""
     vendors = DefaultPrices(orjson.loads(shipped("prices.json")), prices_ids())
@@ -169,8 +246,9 @@ async def _standalone(
         defaults=vendors.price if config.default_pricing else None,
         limits=limits(config),
         default_limits=vendors.limits,
+        anything_from=None if setting.script is None else ANYTHING,
     )
-    control, first = await LocalControl.start(
+    control, first = await setting.control.start(
         database,
         catalog,
         Rules(
@@ -199,10 +277,27 @@ async def _standalone(
             now_ms=now_ms,
         ),
         replays=Replays(database, config.idempotency_hours, now_ms),
+        files=await _files(config, database, now_ms),
         master_key=first.master_key,
         api_key=first.bootstrap_key,
         notes=tuple(_notes(config, first.recovery.rows)),
     )
+
+
+async def _files(config: Config, database: Database, now_ms: Callable[[], int]) -> FileShelf | None:
+    """Where the files of users are kept; None when they are not. Raises StoreError."""
+    if not config.files_enabled:
+        return None
+    ledger = database_path(config)
+    folder = ledger.with_name(f"{ledger.stem}-files") if config.files_dir is None else Path(config.files_dir)
+    hours = config.files_retention_hours
+    limits = FileLimits(
+        file_bytes=config.files_max_bytes,
+        user_files=config.files_max_count,
+        user_bytes=config.files_max_user_bytes,
+        kept_ms=None if hours is None else hours * _MS_PER_HOUR,
+    )
+    return await FileShelf.open(database, folder, limits, now_ms)
 
 
 def _notes(config: Config, recovered: int) -> Iterable[str]:
@@ -254,23 +349,40 @@ async def _connected(
 # ---- who answers ----
 
 
+def _error_readers() -> Mapping[str, ErrorReader]:
+    """Who reads the errors of each dialect, and of each flavour of the other operations."""
+    return {**dict.fromkeys(FLAVOURS, read_error), **{name: dialect.read_error for name, dialect in DIALECTS.items()}}
+
+
 def _serving(config: Config, environ: Mapping[str, str], redactor: Redactor) -> Sequence[Provider]:
-    """The providers to serve; the redactor learns their secrets. Every stub is an upstream of its own."""
+    """The configured providers; the redactor learns their secrets."""
     found = providers(config, environ)
     for provider in found:
         for secret in (provider.secret, *(value for _, value in provider.headers)):
             if secret is not None:
                 redactor.learn(secret, keep=True)
-    return [replace(each, via=f"stub:{each.name}") if each.via == "stub" else each for each in found]
+    return found
 
 
-def _stubs(serving: Sequence[Provider], config: Config, counter: Counter) -> dict[str, Upstream]:
-    """The scripted providers. Raises ConfigError for a script that can not be read."""
-    return {
-        provider.via: StubUpstream(DIALECTS, counter, read_stub_script(config, provider.name))
-        for provider in serving
-        if provider.via.startswith("stub:")
-    }
+def _stubs(
+    serving: Sequence[Provider],
+    config: Config,
+    setting: Setting,
+    tokenizers: Mapping[str, Tokenizer],
+    sessions: Sessions,
+) -> dict[str, StubUpstream]:
+    """The scripted providers, which share `sessions`. Raises ConfigError for a script that can not be read."""
+    found = {}
+    for provider in serving:
+        if provider.via.startswith("stub:"):
+            script = setting.script or read_stub_script(config, provider.name)
+            counter = _script_counter(script.defaults, tokenizers)
+            found[provider.via] = StubUpstream(setting.dialects, counter, script, sessions=sessions)
+    return found
+
+
+def _script_counter(defaults: Defaults, tokenizers: Mapping[str, Tokenizer]) -> Counter:
+    return Approximate() if defaults.tokens == "approx" else tokenizers[defaults.tokens]
 
 
 def read_stub_script(config: Config, provider: str) -> Script:
@@ -278,9 +390,20 @@ def read_stub_script(config: Config, provider: str) -> Script:
     settings = config.providers.get(provider)
     path = settings.script if settings is not None else None
     try:
-        return read_script(load_stub_script(path), path or "the shipped script")
-    except ScriptError as error:
+        return read_stub_scripts([] if path is None else [path])
+    except ConfigError as error:
         raise ConfigError(tuple(f"providers.{provider}.script: {p}" for p in error.problems)) from None
+
+
+def read_stub_scripts(paths: Sequence[str]) -> Script:
+    """The script in these files and folders, and in what they include; without any, the shipped example.
+
+    Raises ConfigError.
+    """
+    try:
+        return read_scripts(Source(*file) for file in load_stub_scripts(paths))
+    except ScriptError as error:
+        raise ConfigError(error.problems) from None
 
 
 # ---- what both need ----

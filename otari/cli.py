@@ -8,6 +8,8 @@ otari - one local address in front of every LLM provider
 usage: otari.pyz [serve] [--config FILE] [--host HOST] [--port PORT] [--port-file FILE] [--log-level LEVEL]
        otari.pyz check [--config FILE] [--json]
        otari.pyz routes [--json]
+       otari.pyz stub [OPTIONS] [-- CMD [ARG]]
+       otari.pyz wait-ready [URL] [--port-file FILE] [--timeout SECONDS]
        otari.pyz keys|users|budgets|prices|usage [VERB] [OPTIONS]
        otari.pyz version
 
@@ -15,6 +17,8 @@ commands:
   serve      run the gateway (the default)
   check      read the configuration, say what would be served, and end
   routes     list every endpoint
+  stub       the whole gateway with a script for a model, to test clients and agents against
+  wait-ready wait until a gateway answers
   keys       list, create, show, change, revoke, rotate and delete virtual keys
   users      who is charged: list, create, show, change, block and delete them
   budgets    caps for users and keys, and how their periods went
@@ -45,9 +49,14 @@ USAGE_ERROR = 2
 def main() -> int:
     """Run the command line of this process; the exit code comes back."""
     words = sys.argv[1:]
-    if words[:1] == ["help"] or "--help" in words or "-h" in words:
-        sys.stdout.write(_help(words))
+    own = words[: words.index("--")] if "--" in words else words  # behind it stands somebody else's command
+    if own[:1] == ["help"] or "--help" in own or "-h" in own:
+        sys.stdout.write(_help(own))
         return 0
+    if own[:1] == ["wait-ready"]:
+        from otari.ready import wait_ready
+
+        return wait_ready(own[1:])
     if words and words[0] in ("version", "--version", "-V"):
         from otari import __version__  # lazy like everything below: see the module docstring
 
@@ -62,6 +71,10 @@ def _help(words: list[str]) -> str:
     """The text for the noun that is named, `help keys` or `keys --help`; else the whole."""
     from otari.command.manual import MANUAL, page  # imports nothing, and is not needed to serve
 
+    if "stub" in words[:2]:
+        from otari.stub.manual import STUB
+
+        return STUB
     noun = next((word for word in words[:2] if word in MANUAL), None)
     return HELP if noun is None else page(noun)
 

@@ -7,13 +7,15 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 
 from otari import __version__
 from otari.app import Gateway, build, database_path
-from otari.config import ConfigError, Loaded
+from otari.config import Config, ConfigError, Loaded
 from otari.store.faults import StoreError, StoreInUse
 from otari.web.server import BACKLOG, answer_straight, limit_connections, make_runner
 from otari.web.visit import HOUSE
@@ -56,8 +58,17 @@ def _failed(code: int, *lines: str) -> int:
 
 
 async def _run(loaded: Loaded, port_file: str | None) -> int:
-    config = loaded.config
-    gateway = await build(config, loaded.environ)
+    gateway = await build(loaded.config, loaded.environ)
+    async with listening(gateway, loaded.config) as (runner, port):
+        _greet(loaded, gateway, port)
+        if port_file is not None:
+            write_whole(Path(port_file), f"{port}\n")
+        return await until_stopped(runner, gateway)
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway, config: Config) -> AsyncIterator[tuple[web.AppRunner, int]]:
+    """`gateway` answering on the port that comes back; stopped and closed at the end. Raises OSError."""
     _quiet_collector()
     runner = make_runner(gateway.app, config.shutdown_timeout_s)
     try:
@@ -67,18 +78,14 @@ async def _run(loaded: Loaded, port_file: str | None) -> int:
         answer_straight(runner.server, gateway.app)
         site = web.TCPSite(runner, config.host, config.port, backlog=BACKLOG)
         await site.start()
-        port = runner.addresses[0][1]
-        _greet(loaded, gateway, port)
-        if port_file is not None:
-            _write_port(Path(port_file), port)
-        return await _until_stopped(runner, gateway)
+        yield runner, runner.addresses[0][1]
     finally:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(runner.cleanup(), _LAST_WORDS_S)
         await gateway.close()
 
 
-async def _until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
+async def until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
     """Wait for a signal, then drain: no new connections, running requests may end. A second signal stops at once."""
     signals: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -130,8 +137,12 @@ def _greet(loaded: Loaded, gateway: Gateway, port: int) -> None:
     )
 
 
-def _write_port(path: Path, port: int) -> None:
-    """The file appears whole, and only now that requests are answered."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that appears whole, or not at all. Raises OSError."""
     waiting = path.with_name(path.name + ".new")
-    waiting.write_text(f"{port}\n")
-    os.replace(waiting, path)
+    try:
+        waiting.write_text(text)
+        os.replace(waiting, path)
+    except OSError:
+        waiting.unlink(missing_ok=True)
+        raise

@@ -13,6 +13,7 @@ from otari.cli import USAGE_ERROR
 
 VERBS = ("serve", "check", "routes")
 NOUNS = ("keys", "users", "budgets", "prices", "usage")
+OTHERS = ("stub", "wait-ready")  # the second is answered by `otari.cli`, which needs nothing for it
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -32,8 +33,12 @@ def run(words: Sequence[str]) -> int:
         from otari.command import errand  # with it comes everything that prints tables
 
         return errand.run([verb, *words])
+    if verb == "stub":
+        from otari.stub.verb import run_words  # what it needs depends on the words that follow
+
+        return run_words(words)
     if verb not in VERBS:
-        known = ", ".join((*VERBS, *NOUNS))
+        known = ", ".join((*VERBS, *OTHERS, *NOUNS))
         sys.stderr.write(f"otari: unknown command {verb!r}: use one of {known}, version (see --help)\n")
         return USAGE_ERROR
     parser = _Parser(prog="otari.pyz", add_help=False)

@@ -1,4 +1,5 @@
-"""The built gateway in front of a real model: what its ledger says against what the model server itself counted.
+"""The built gateway in front of a real model: what its ledger says against what the model server itself counted, for
+every client dialect over every dialect of the server.
 
 `make e2e-real`. Needs only the repository's own virtual environment; the model server is installed into the cache of
 the end-to-end tests when it is not there. Every process that this starts is ended by it.
@@ -8,33 +9,20 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started as a file: the root, where `tests` lies, is not on the path
 
 import model_server  # noqa: E402
-from openai import OpenAI  # noqa: E402
+from real_clients import ASKS, Ask  # noqa: E402
 
 from tests.e2e.gateway import Gateway  # noqa: E402
 from tests.e2e.ledger import Row  # noqa: E402
 
-PROVIDER = "local"
-MAX_TOKENS = 48
+DIALECTS = ("chat", "messages", "responses")  # the model server speaks all three: one provider for each
 INPUT_NANO, OUTPUT_NANO = 100, 400  # per token: 0.10 and 0.40 USD per million
-
-_BODY: dict[str, Any] = {
-    "model": f"{PROVIDER}:{model_server.MODEL}",
-    "messages": [{"role": "user", "content": "Write two short sentences about a gateway to a garden."}],
-    "max_tokens": MAX_TOKENS,
-    # Not of OpenAI's API: it must reach the server as it is. Without its cache, the server reads every prompt whole.
-    "extra_body": {"cache_prompt": False},
-}
-
-Answer = tuple[str, tuple[int, int] | None]  # the text, and the usage that the client was told
 
 
 @dataclass(frozen=True)
@@ -81,53 +69,33 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def streamed(client: OpenAI, *, with_usage: bool) -> Answer:
-    """The text and the usage of a streamed answer."""
-    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if with_usage else {}
-    text, told = "", None
-    for chunk in client.chat.completions.create(**_BODY, stream=True, **options):
-        text += "".join(choice.delta.content or "" for choice in chunk.choices)
-        if chunk.usage is not None:
-            told = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
-    return text, told
-
-
-def whole(client: OpenAI) -> Answer:
-    """The text and the usage of an answer in one piece."""
-    answer = client.chat.completions.create(**_BODY)
-    usage = answer.usage
-    told = None if usage is None else (usage.prompt_tokens, usage.completion_tokens)
-    return answer.choices[0].message.content or "", told
-
-
 def measure(server: model_server.ModelServer, gateway: Gateway) -> list[Measured]:
-    """Three requests, one after the other, each with its row and what the server's counters gained."""
-    asks: list[tuple[str, bool, Callable[[OpenAI], Answer]]] = [
-        ("streamed, usage asked for", True, lambda client: streamed(client, with_usage=True)),
-        ("streamed, no usage asked for", False, lambda client: streamed(client, with_usage=False)),
-        ("in one piece", True, whole),
-    ]
-    results = []
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0, timeout=60) as client:
-        for number, (name, asked, ask) in enumerate(asks):
-            say(f"asking: {name}")
-            before, began = server.counters(), time.monotonic()
-            text, told = ask(client)
-            took_s = time.monotonic() - began
-            after = server.counters()
-            row = gateway.wait_quiet().usage()[number]
-            counted = (after[0] - before[0], after[1] - before[1])
-            results.append(Measured(name, asked, text, told, counted, row, took_s))
+    """Every client over every dialect of the server, one after the other: each row, and what the counters gained."""
+    results: list[Measured] = []
+    for dialect in DIALECTS:
+        for ask in ASKS:
+            say(f"asking: {ask.name} over {dialect}")
+            results.append(_one(server, gateway, ask, dialect, len(results)))
     return results
+
+
+def _one(server: model_server.ModelServer, gateway: Gateway, ask: Ask, dialect: str, number: int) -> Measured:
+    before, began = server.counters(), time.monotonic()
+    text, told = ask.run(gateway.url, gateway.key, f"{dialect}:{model_server.MODEL}")
+    took_s = time.monotonic() - began
+    after = server.counters()
+    row = gateway.wait_quiet().usage()[number]
+    counted = (after[0] - before[0], after[1] - before[1])
+    return Measured(f"{ask.name} over {dialect}", ask.wants_usage, text, told, counted, row, took_s)
 
 
 def report(results: list[Measured]) -> list[str]:
     """Print what was measured; all problems come back."""
-    say(f"\n{'request':32}{'server counted':>16}{'ledger':>12}{'client':>12}{'nano-USD':>10}{'seconds':>9}")
+    say(f"\n{'request':46}{'server counted':>16}{'ledger':>12}{'client':>12}{'nano-USD':>10}{'seconds':>9}")
     for one in results:
         told = "-" if one.told is None else "{} + {}".format(*one.told)
         counted, booked = ("{} + {}".format(*pair) for pair in (one.counted, one.booked))
-        say(f"{one.name:32}{counted:>16}{booked:>12}{told:>12}{one.row['cost_nano']:>10}{one.took_s:>9.2f}")
+        say(f"{one.name:46}{counted:>16}{booked:>12}{told:>12}{one.row['cost_nano']:>10}{one.took_s:>9.2f}")
     say(f"the model said: {results[0].text.strip()[:200]!r}\n")
     return [f"{one.name}: {problem}" for one in results for problem in one.problems()]
 
@@ -149,8 +117,11 @@ def main() -> int:
         with model_server.ModelServer(executable, model, folder) as server:
             price = {"input_price_per_million": INPUT_NANO / 1000, "output_price_per_million": OUTPUT_NANO / 1000}
             config = {
-                "providers": {PROVIDER: {"type": "llamacpp", "api_base": server.api_base}},
-                "pricing": {f"{PROVIDER}:{model_server.MODEL}": price},
+                "providers": {
+                    dialect: {"type": "llamacpp", "api_base": server.api_base, "dialects": [dialect]}
+                    for dialect in DIALECTS
+                },
+                "pricing": {f"{dialect}:{model_server.MODEL}": price for dialect in DIALECTS},
             }
             with Gateway(pyz, folder / "gateway", config) as gateway:
                 results = measure(server, gateway)

@@ -105,6 +105,7 @@ class ModelServer(Process):
             "1",
             "--metrics",
             "--no-webui",
+            "--no-cache-prompt",  # so that every prompt is read, and counted, whole
         ]
         super().__init__("llama-server", command, folder, bare_env(folder))
 

@@ -20,7 +20,7 @@ BUILD_ID = "@BUILD_ID@"
 FILES = "@FILES@"  # how many files there are to unpack, not counting compiled Python
 
 # What otari.cli answers with the standard library alone: these first words, and these words anywhere.
-ANSWERED_FIRST = ("help", "version", "--version", "-V")
+ANSWERED_FIRST = ("help", "version", "--version", "-V", "wait-ready")
 ANSWERED_ANYWHERE = ("--help", "-h")
 STALE_S = 30 * 24 * 3600
 WRONG_SURROUNDINGS = 78  # EX_CONFIG of sysexits.h
@@ -231,6 +231,8 @@ def find_libraries(archive: str) -> None:
 def answered_at_once() -> bool:
     """Whether this command line needs no library."""
     words = sys.argv[1:]
+    if "--" in words:
+        words = words[: words.index("--")]  # behind it stands somebody else's command
     first = words[0] if words else ""
     return first in ANSWERED_FIRST or any(word in ANSWERED_ANYWHERE for word in words)
 

@@ -65,7 +65,9 @@ def _operation(path: str, method: str, operation: Doc, switch: str) -> Iterator[
             required = parameter.get("required", False)
             yield _row(parameter["name"], told, parameter["schema"], required, parameter.get("description"))
     if body := operation.get("requestBody"):
-        yield f"\nBody: {_type_name(body['content']['application/json']['schema'])}.\n"
+        ((takes, content),) = body["content"].items()
+        form = "" if takes == "application/json" else f", as `{takes}`"
+        yield f"\nBody: {_type_name(content['schema'])}{form}.\n"
     yield "\n"
     answers = [f"{status}{_content(told)}" for status, told in operation["responses"].items() if int(status) < 300]
     refusals = [status for status in operation["responses"] if int(status) >= 300]

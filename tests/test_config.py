@@ -265,6 +265,14 @@ def test_words_are_understood_in_any_case_and_yes_is_true() -> None:
     assert config.shutdown_timeout_s == 2.5
 
 
+def test_older_words_for_files_are_understood() -> None:
+    assert from_text("files_backend: local\nfiles_local_dir: ./kept\n").config.files_dir == "./kept"
+    assert load(None, {"OTARI_FILES_LOCAL_DIR": "/kept", "OTARI_FILES_BACKEND": "local"}).config.files_dir == "/kept"
+    assert problems_of("files_backend: s3\n") == ("files_backend: must be local: files are kept in a folder",)
+    (problem,) = problems_of("files_dir: a\nfiles_local_dir: b\n")
+    assert problem == "files_local_dir: is an older word for `files_dir`; give one of them"
+
+
 def test_keys_without_meaning_bring_one_warning_each() -> None:
     loaded = from_text("db_pool_size: 5\nlog_writer_strategy: batch\nbudget_strategy: cas\nauto_migrate: true\n")
     assert [w.split(":")[0] for w in loaded.warnings] == [

@@ -8,11 +8,21 @@ from typing import Any
 import pytest
 from msgspec import NODEFAULT, Struct, structs
 
-from otari.config import ClientArgs, Config, PriceSettings, ProviderSettings, limits, load, prices, providers
+from otari.config import (
+    ClientArgs,
+    Config,
+    PriceSettings,
+    ProviderSettings,
+    limits,
+    load,
+    prices,
+    providers,
+    senses,
+)
 from otari.config.document import read_yaml
 from otari.config.provider_types import provider_types
-from otari.config.settings import WITHOUT_MEANING, LimitSettings, PlatformSettings, QuirkSettings
-from otari.domain.catalog import NO_QUIRKS, Limits, Quirks
+from otari.config.settings import WITHOUT_MEANING, CapabilitySettings, LimitSettings, PlatformSettings, QuirkSettings
+from otari.domain.catalog import NO_QUIRKS, Limits, Quirks, Senses
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "otari.yaml.example"
@@ -66,6 +76,7 @@ def test_the_docs_name_every_key_with_its_default() -> None:
         ("A provider: `providers.<name>`", ProviderSettings),
         ("Prices: `pricing.", PriceSettings),
         ("Limits of models: `model_limits.", LimitSettings),
+        ("What models take beside text: `model_capabilities.", CapabilitySettings),
         ("The platform: `platform`", PlatformSettings),
         ("Quirks: `providers.<name>.quirks`", QuirkSettings),
     ],
@@ -118,7 +129,7 @@ def test_the_example_shows_every_key_with_its_default() -> None:
     document = read_yaml(uncommented().encode(), "example")
     assert isinstance(document, dict)
     assert sorted(document) == sorted(keys(Config))
-    nested = {"providers", "aliases", "pricing", "model_limits", "platform"}  # these show samples
+    nested = {"providers", "aliases", "pricing", "model_limits", "model_capabilities", "platform"}  # show samples
     for field in structs.fields(Config):
         if field.name not in CHANGED_IN_EXAMPLE | nested:
             assert document[field.name] == plain(default_of(field)), field.name
@@ -129,6 +140,8 @@ def test_the_example_shows_every_key_with_its_default() -> None:
     assert sorted(price) == sorted(keys(PriceSettings))
     (limit,) = document["model_limits"].values()
     assert sorted(limit) == sorted(keys(LimitSettings))
+    (capability,) = document["model_capabilities"].values()
+    assert sorted(capability) == sorted(keys(CapabilitySettings))
 
 
 def test_the_example_is_valid_with_everything_switched_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -140,5 +153,6 @@ def test_the_example_is_valid_with_everything_switched_on(monkeypatch: pytest.Mo
     assert loaded.warnings == ()
     assert list(prices(loaded.config)) == ["openai:gpt-5.2-mini"]
     assert limits(loaded.config) == {"openai:gpt-5.2-mini": Limits(400_000, 128_000)}
+    assert senses(loaded.config) == {"ollama:qwen3": Senses(images=False, documents=False)}
     assert list(loaded.config.aliases) == ["fast", "steady"]
     assert [p.name for p in providers(loaded.config, loaded.environ)] == ["stub", "openai", "ollama", "lab"]

@@ -13,19 +13,20 @@ ROOT = Path(__file__).parent.parent / "otari"
 ALLOWED: dict[str, tuple[str, ...]] = {
     "domain": ("otari.domain",),
     "dialects": ("otari.domain", "otari.dialects", "orjson"),
+    "operations": ("otari.domain", "otari.dialects", "otari.operations", "orjson"),
     "store": ("otari.domain", "otari.store", "orjson"),
     "control": ("otari.domain", "otari.store", "otari.control", "aiohttp", "orjson"),
-    "upstreams": ("otari.domain", "otari.dialects", "otari.upstreams", "aiohttp", "yarl", "orjson"),
-    "gateway": ("otari.domain", "otari.dialects", "otari.gateway", "orjson"),
+    "upstreams": ("otari.domain", "otari.dialects", "otari.operations", "otari.upstreams", "aiohttp", "yarl", "orjson"),
+    "gateway": ("otari.domain", "otari.dialects", "otari.operations", "otari.gateway", "orjson"),
     "web": (
-        *("otari.domain", "otari.dialects", "otari.gateway", "otari.store", "otari.web"),
+        *("otari.domain", "otari.dialects", "otari.operations", "otari.gateway", "otari.store", "otari.web"),
         *("aiohttp", "msgspec", "multidict", "orjson"),
     ),
     "config": ("otari.domain", "otari.config", "yaml", "msgspec"),
 }
 EVERYTHING = (
     *("app.py", "serving.py", "cli.py", "verbs.py", "report.py", "welcome.py", "__main__.py", "__init__.py"),
-    "command",
+    *("command", "stub", "ready.py"),
 )
 LAZY = {"domain/tokens.py": ("tiktoken",)}  # imported inside a function, because it is slow to load
 RESERVED = {"utils", "helpers", "common", "core", "base", "service", "manager"}
@@ -106,6 +107,82 @@ def test_nobody_asks_for_a_type_of_control_plane_or_upstream() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
                 asked = ast.unparse(node.args[1])
                 assert not any(w in asked for w in ("Control", "Upstream")), f"{relative(path)}: isinstance {asked}"
+
+
+# Who may know that there are two ways of running: the root that chooses, the control planes themselves, the
+# configuration that is read, and what is said on a terminal.
+KNOW_OF_MODES = ("app.py", "control", "config", "welcome.py", "report.py")
+OTHER_MODES = ("dialects",)  # there it is the mode of a tool choice
+MODE_WORDS = {"mode", "modes", "standalone", "connected", "hybrid", "platform", "ai_token", "ConnectedControl"}
+ALLOWED_QUESTIONS = {
+    ("web/table.py", "mode in route.modes"),  # the table has the modes of a route as data; here they are looked at
+    ("store/schema.py", "mode != 'wal'"),  # that of a journal
+}
+
+
+def questions(source: str) -> Iterator[str]:
+    """Every condition of a source that asks which way the gateway runs."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
+                asked = [test]
+            case ast.comprehension(ifs=ifs):
+                asked = [part for each in ifs for part in (each.values if isinstance(each, ast.BoolOp) else [each])]
+            case ast.Match(subject=subject, cases=cases):
+                asked = [subject, *(case.pattern for case in cases)]
+            case ast.Compare():
+                asked = [node]
+            case _:
+                continue
+        for each in asked:
+            words = {
+                word
+                for part in ast.walk(each)
+                for word in (getattr(part, "id", None), getattr(part, "attr", None), getattr(part, "value", None))
+                if isinstance(word, str)
+            }
+            if words & MODE_WORDS:
+                yield ast.unparse(each)
+
+
+def test_only_the_root_and_the_control_planes_know_that_there_are_modes() -> None:
+    asked = {
+        (relative(path), question)
+        for path in files()
+        if relative(path).split("/")[0] not in (*KNOW_OF_MODES, *OTHER_MODES)
+        for question in questions(path.read_text())
+    }
+    assert asked == ALLOWED_QUESTIONS
+    for path in files():
+        for module, _ in imports(path):
+            if module in ("otari.control.connected", "otari.control.local"):
+                assert relative(path).startswith(("app.py", "control/")), f"{relative(path)} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if mode == 'x': pass",
+        "x = 1 if plane.mode else 2",
+        "if config.ai_token is not None: pass",
+        "while 'hybrid' != word: pass",
+        "[r for r in routes if off and r.modes]",
+        "match word:\n    case 'standalone': pass",
+        "match self.platform:\n    case None: pass",
+        "known = word in ('connected', 'alone')",
+        "assert isinstance(control, ConnectedControl)",
+    ],
+)
+def test_such_questions_are_found(source: str) -> None:
+    assert list(questions(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["MODES = ('standalone', 'connected')", "mount(app, mode=plane.mode)", "if problem is None: told['mode'] = 1"],
+)
+def test_data_is_no_question(source: str) -> None:
+    assert not list(questions(source))
 
 
 def test_names_say_what_a_file_owns() -> None:

@@ -9,6 +9,7 @@ from otari.config.provider_types import provider_types
 from otari.config.providers import SPOKEN
 from otari.domain.catalog import NO_QUIRKS, Provider, Quirks, Timeouts
 from otari.domain.secret import Secret
+from otari.operations import OPERATIONS
 
 KEY = "sk-test-0123456789"
 
@@ -53,9 +54,12 @@ def test_every_shipped_type_can_be_served(name: str) -> None:
     environ = {kind.key_env[0]: KEY} if kind.key_env else {}
     provider = serving(f"port: 4711\nproviders: {{{name}: {{{base}}}}}", **environ)[name]
     assert provider.speaks == tuple(SPOKEN[word] for word in kind.dialects)
-    assert set(provider.paths) <= set(provider.speaks)
+    assert set(provider.paths) <= {*provider.speaks, *provider.operations}
     assert all(path.startswith("/") for path in provider.paths.values())
-    assert set(provider.auths) <= set(provider.speaks)
+    assert set(provider.auths) <= {*provider.speaks, *provider.operations}
+    assert provider.operations == kind.operations
+    assert all(flavour in OPERATIONS[operation].flavours for operation, flavour in provider.operations.items())
+    assert provider.speaks or provider.operations
     assert provider.free is kind.local
     assert (provider.secret is None) is (not kind.key_env or kind.via == "stub")
     assert (provider.auth == "none") is (provider.secret is None)
@@ -260,6 +264,7 @@ def test_a_full_entry() -> None:
         models=("a", "b/c"),
         timeouts=Timeouts(2.0, 33.5),
         stream_usage=True,
+        operations=dict.fromkeys(("embeddings", "moderations", "transcriptions", "speech"), "mistral"),
         kind="mistral",
         quirks=Quirks(
             later_system="keep", content_null=False, seed_key="random_seed", efforts=("low",), tool_ids="nine"
@@ -320,6 +325,7 @@ def test_the_stub() -> None:
         free=True,
         unpriced_models=("dear",),
         usage_source="stub",
+        operations={name: "otari" if name == "rerank" else "openai" for name in OPERATIONS},
         kind="stub",
     )
     assert loaded_from(text).config.providers["fake"].script == "s.yaml"

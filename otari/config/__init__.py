@@ -1,11 +1,12 @@
 """Configuration: files and environment → one frozen, typed `Config`. The only reader of YAML in the product."""
 
-from otari.config.loading import Loaded, load, load_stub_script
+from otari.config.loading import Loaded, load
 from otari.config.mode import platform_url
-from otari.config.model_limits import limits
+from otari.config.model_limits import limits, senses
 from otari.config.pricing import prices
 from otari.config.problems import ConfigError
 from otari.config.providers import platform_provider, providers
+from otari.config.scripts import ScriptFile, load_stub_script, load_stub_scripts
 from otari.config.settings import ClientArgs, Config, PriceSettings, ProviderSettings
 
 __all__ = [
@@ -15,11 +16,14 @@ __all__ = [
     "Loaded",
     "PriceSettings",
     "ProviderSettings",
+    "ScriptFile",
     "limits",
     "load",
     "load_stub_script",
+    "load_stub_scripts",
     "platform_provider",
     "platform_url",
     "prices",
     "providers",
+    "senses",
 ]

@@ -34,10 +34,11 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Fraction = Callable[[str], object]
 
 
-def read_yaml(data: bytes, source: str, fraction: Fraction = Decimal) -> object:
+def read_yaml(data: bytes, source: str, fraction: Fraction = Decimal, lines: dict[str, int] | None = None) -> object:
     """The one document in `data` (UTF-8), None when it is empty. `fraction` makes a value of a number with a point.
 
-    Raises ConfigError with one line that names `source` and, where there is one, the line.
+    `lines` gets the line of every value, by its place as `rules[0].when`. Raises ConfigError with one line that names
+    `source` and, where there is one, the line.
     """
     if len(data) > MAX_BYTES:
         raise ConfigError([f"{source}: larger than {MAX_BYTES // 1024} KiB"])
@@ -47,7 +48,7 @@ def read_yaml(data: bytes, source: str, fraction: Fraction = Decimal) -> object:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{source}, line {line}: not UTF-8 text"]) from None
     try:
-        return _Reader(text, source, fraction).document()
+        return _Reader(text, source, fraction, lines).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}, line {mark.line + 1}" if mark is not None else source
@@ -62,7 +63,8 @@ def read_yaml(data: bytes, source: str, fraction: Fraction = Decimal) -> object:
 class _Reader:
     """Builds values straight from parser events, so that limits hold before anything is built."""
 
-    def __init__(self, text: str, source: str, fraction: Fraction) -> None:
+    def __init__(self, text: str, source: str, fraction: Fraction, lines: dict[str, int] | None) -> None:
+        self._lines = lines
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_LOADER)
         self._source = source
         self._fraction = fraction
@@ -76,10 +78,10 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 if found:
                     self._fail(event, "a second document begins; only one is allowed")
-                found.append(self._value(next(self._events), 0))
+                found.append(self._value(next(self._events), 0, ""))
         return found[0] if found else None
 
-    def _value(self, event: yaml.Event, depth: int) -> object:
+    def _value(self, event: yaml.Event, depth: int, place: str) -> object:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         before = self._values
@@ -89,9 +91,9 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
-            value = self._list(event, depth)
+            value = self._list(event, depth, place)
         else:
-            value = self._mapping(event, depth)
+            value = self._mapping(event, depth, place)
         assert isinstance(event, yaml.NodeEvent)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, self._values - before)
@@ -113,14 +115,20 @@ class _Reader:
         if self._values > MAX_VALUES:
             self._fail(event, f"more than {MAX_VALUES} values, aliases followed")
 
-    def _list(self, start: yaml.Event, depth: int) -> list[object]:
+    def _list(self, start: yaml.Event, depth: int, place: str) -> list[object]:
         self._refuse_tag(start)
         items: list[object] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._value(event, depth + 1))
+            items.append(self._value(event, depth + 1, self._place(event, f"{place}[{len(items)}]")))
         return items
 
-    def _mapping(self, start: yaml.Event, depth: int) -> dict[str, object]:
+    def _place(self, event: yaml.Event, place: str) -> str:
+        """`place`, whose line is noted."""
+        if self._lines is not None:
+            self._lines[place] = _line(event)
+        return place
+
+    def _mapping(self, start: yaml.Event, depth: int, place: str) -> dict[str, object]:
         self._refuse_tag(start)
         mapping: dict[str, object] = {}
         lines: dict[str, int] = {}
@@ -129,7 +137,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent) or event.anchor is not None or event.tag is not None:
                 self._fail(event, "a key must be plain text")
             key = event.value
-            value = self._value(next(self._events), depth + 1)
+            value = self._value(next(self._events), depth + 1, self._place(event, f"{place}.{key}" if place else key))
             if key == "<<" and event.implicit[0]:
                 merged += self._merged(event, value)
                 continue

@@ -5,8 +5,6 @@ Weakest first: GATEWAY_ variables, the file, a document in the environment, OTAR
 
 import base64
 import binascii
-import os
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,17 +19,16 @@ from otari.config.environment import (
     scalar_variables,
     whole_environment,
 )
+from otari.config.files import read_file
 from otari.config.mode import check_mode, with_platform
 from otari.config.problems import ConfigError, Problems, below
 from otari.config.providers import find_providers
 from otari.config.rules import check
-from otari.config.settings import NOT_SUPPORTED, WITHOUT_MEANING, Config
-from otari.config.shipped import shipped
+from otari.config.settings import NOT_SUPPORTED, OLDER_KEYS, WITHOUT_MEANING, Config
 from otari.config.typed import Typing, struct_type
 
 RAW_VARIABLE = "OTARI_CONFIG_YAML"
 BASE64_VARIABLE = "OTARI_CONFIG_B64"
-STUB_SCRIPT = "stub.example.yaml"
 
 _CREDENTIAL_WORDS = ("auth", "cookie", "key", "secret", "token")
 
@@ -89,40 +86,9 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     )
 
 
-def load_stub_script(path: str | None) -> object:
-    """A stub script as plain values (numbers with a point are floats: they go into JSON); None: the shipped example.
-
-    Raises ConfigError with one line.
-    """
-    if path is None:
-        return read_yaml(shipped(STUB_SCRIPT), STUB_SCRIPT, float)
-    return read_yaml(_read_bytes(path)[0], path, float)
-
-
 def _read_file(path: str) -> tuple[dict[str, object], bool]:
-    data, others_may_read = _read_bytes(path)
+    data, others_may_read = read_file(path, MAX_BYTES)
     return _mapping(read_yaml(data, path), path), others_may_read
-
-
-def _read_bytes(path: str) -> tuple[bytes, bool]:
-    """The bytes of a regular file, and whether group or world may touch it. Raises ConfigError."""
-    try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ConfigError([f"{path}: not a regular file"])
-            return file.read(MAX_BYTES + 1), bool(status.st_mode & 0o077)
-    except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file"]) from None
-    except OSError as error:
-        raise ConfigError([f"{path}: can not be read ({error.strerror})"]) from None
-    except ValueError:
-        raise ConfigError([f"{path!r}: not a file name"]) from None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting: a pipe that nobody writes to would hold us for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _mapping(document: object, source: str) -> dict[str, object]:
@@ -152,7 +118,8 @@ def _document_of(environ: Mapping[str, str], problems: Problems) -> tuple[dict[s
 
 def _scalar_keys() -> tuple[str, ...]:
     many = (inspect.DictType, inspect.VarTupleType, inspect.StructType)
-    return tuple(field.name for field in struct_type(Config).fields if not isinstance(field.type, many))
+    mine = (field.name for field in struct_type(Config).fields if not isinstance(field.type, many))
+    return (*mine, *OLDER_KEYS)
 
 
 def _warn_of_unread_variables(environ: Mapping[str, str], problems: Problems) -> None:
@@ -184,6 +151,10 @@ def _modern(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
         doc["aliases"] = {name: [to] if isinstance(to, str) else to for name, to in aliases.items()}
     if isinstance(entries := doc.get("providers"), dict):
         doc["providers"] = {name: _with_type(name, entry, problems) for name, entry in entries.items()}
+    if doc.pop("files_backend", "local") != "local":
+        problems.error("files_backend", "must be local: files are kept in a folder")
+    if (folder := doc.pop("files_local_dir", None)) is not None and doc.setdefault("files_dir", folder) != folder:
+        problems.error("files_local_dir", "is an older word for `files_dir`; give one of them")
     return doc
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from otari.config.document import read_yaml
 from otari.config.problems import Problems
-from otari.config.settings import DialectWord, QuirkSettings
+from otari.config.settings import DialectWord, OperationWord, QuirkSettings
 from otari.config.shipped import shipped
 from otari.config.typed import WRONG, Typing, struct_type
 
@@ -19,6 +19,7 @@ SYNONYMS = {"openai-compatible": "openai_compatible"}
 
 
 Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
+Asked = Literal[DialectWord, OperationWord]
 
 
 class ProviderType(Struct, frozen=True, kw_only=True):
@@ -28,12 +29,13 @@ class ProviderType(Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     base_suffix: str | None = None
     auth: Auth = "bearer"
-    auths: Mapping[DialectWord, Auth] = {}
+    auths: Mapping[Asked, Auth] = {}
     key_env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
     dialects: tuple[DialectWord, ...] = ("chat",)
     elsewhere: tuple[DialectWord, ...] = ()
-    paths: Mapping[DialectWord, str] = {}
+    operations: Mapping[OperationWord, str] = {}
+    paths: Mapping[Asked, str] = {}
     stream_usage: bool = True
     local: bool = False
     key_optional: bool = False
@@ -42,6 +44,7 @@ class ProviderType(Struct, frozen=True, kw_only=True):
     prices_id: str | None = None
     usage_source: Literal["provider", "stub"] = "provider"
     quirks: QuirkSettings = QuirkSettings()
+    documents: bool = True
     via: Literal["live", "stub"] = "live"
 
 

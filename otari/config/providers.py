@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import structs
 
 from otari.config.problems import Problems, below, nearest, shown_text
-from otari.config.provider_types import SYNONYMS, ProviderType, find_type, provider_types
+from otari.config.provider_types import SYNONYMS, Asked, ProviderType, find_type, provider_types
 from otari.config.settings import Config, DialectWord, ProviderSettings, QuirkSettings
-from otari.domain.catalog import Provider, Quirks, Timeouts
+from otari.domain.catalog import Provider, Quirks, Senses, Timeouts
 from otari.domain.secret import Secret
+
+W = TypeVar("W")
 
 LOOPBACK_NAMES = ("localhost", "::1", "[::1]")
 SPOKEN: Mapping[DialectWord, str] = {  # the names that dialects have inside
@@ -47,7 +50,13 @@ def platform_provider(kind: str, base_url: str | None, secret: Secret | None) ->
     """
     found = find_type(kind)
     parts = None if found is None else _split(base_url or found.base_url or "")
-    if found is None or parts is None or found.via != "live" or (secret is not None and not header_safe(secret)):
+    if (
+        found is None
+        or parts is None
+        or found.via != "live"
+        or not found.dialects
+        or (secret is not None and not header_safe(secret))
+    ):
         return Provider(kind if found else shown_text(kind)[1:-1], "absent", speaks=tuple(SPOKEN.values()))
     return Provider(
         name=kind,
@@ -56,8 +65,8 @@ def platform_provider(kind: str, base_url: str | None, secret: Secret | None) ->
         secret=secret,
         speaks=_speaks(_dialects(found, base_url or "")),
         auth=found.auth if secret else "none",
-        auths={SPOKEN[word]: auth for word, auth in found.auths.items()} if secret else {},
-        paths={SPOKEN[word]: path for word, path in found.paths.items()},
+        auths=_by_inner_name(found.auths) if secret else {},
+        paths=_by_inner_name(found.paths),
         stream_usage=found.stream_usage,
         free=found.local,
         quirks=_quirks(found.quirks),
@@ -153,8 +162,9 @@ def _provider(
         secret=secret,
         speaks=speaks,
         auth=kind.auth if secret else "none",
-        auths={SPOKEN[word]: auth for word, auth in kind.auths.items()} if secret else {},
-        paths={SPOKEN[word]: path for word, path in kind.paths.items()},
+        auths=_by_inner_name(kind.auths) if secret else {},
+        paths=_by_inner_name(kind.paths),
+        operations={word: flavour for word, flavour in kind.operations.items()},  # noqa: C416  (with plain keys)
         headers=tuple(entry.client_args.custom_headers.items()),
         models=entry.models or kind.models,
         timeouts=Timeouts(
@@ -167,7 +177,14 @@ def _provider(
         kind=_type_name(name, entry),
         quirks=_quirks(kind.quirks, entry.quirks),
         strict=entry.translation == "strict",
+        senses=Senses(documents=kind.documents),
     )
+
+
+def _by_inner_name(told: Mapping[Asked, W]) -> dict[str, W]:
+    """By the names that dialects have inside; operations have the same."""
+    inner: dict[str, str] = {word: name for word, name in SPOKEN.items()}  # noqa: C416  (with plain keys)
+    return {inner.get(word, word): value for word, value in told.items()}
 
 
 def _quirks(*layers: QuirkSettings) -> Quirks:

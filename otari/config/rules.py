@@ -10,10 +10,10 @@ from otari.config.model_limits import check_limits
 from otari.config.pricing import check_rates
 from otari.config.problems import Problems, below, nearest, shown_text
 from otari.config.providers import header_safe, is_loopback
-from otari.config.settings import Config, LimitSettings, PriceSettings
+from otari.config.settings import CapabilitySettings, Config, LimitSettings, PriceSettings
 from otari.domain.access import MASTER_KEY_MIN_BYTES
 
-E = TypeVar("E", PriceSettings, LimitSettings)
+E = TypeVar("E", PriceSettings, LimitSettings, CapabilitySettings)
 
 SQLITE_PREFIX = "sqlite:///"
 
@@ -42,6 +42,9 @@ def check(config: Config, provider_names: set[str], labels: Mapping[str, str], p
         config,
         pricing=_of_known_models("pricing", config.pricing, "price", provider_names, problems),
         model_limits=_of_known_models("model_limits", config.model_limits, "limit", provider_names, problems),
+        model_capabilities=_of_known_models(
+            "model_capabilities", config.model_capabilities, "entry", provider_names, problems
+        ),
     )
 
 

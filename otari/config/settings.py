@@ -14,6 +14,7 @@ Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 RequestsPerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
 TokensPerMinute = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 DialectWord = Literal["chat", "messages", "responses", "gemini"]
+OperationWord = Literal["embeddings", "moderations", "rerank", "images", "transcriptions", "speech"]
 
 
 class ClientArgs(Struct, frozen=True, kw_only=True):
@@ -115,6 +116,13 @@ class LimitSettings(Struct, frozen=True, kw_only=True):
     max_output_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
 
 
+class CapabilitySettings(Struct, frozen=True, kw_only=True):
+    """One entry of `model_capabilities`: what a model takes beside text."""
+
+    supports_image: bool = False
+    supports_pdf: bool = False
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """The whole configuration, checked. Keys of pricing and limits are written `provider:model`.
 
@@ -145,13 +153,22 @@ class Config(Struct, frozen=True, kw_only=True):
     key_rate_limit_rpm: RequestsPerMinute | None = None
     key_rate_limit_tpm: TokensPerMinute | None = None
     idempotency_hours: Annotated[int, Meta(ge=1, le=720)] = 24
+    files_enabled: bool = True
+    files_dir: str | None = None
+    files_max_bytes: Annotated[int, Meta(ge=1, le=1_099_511_627_776)] = 536_870_912
+    files_max_count: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    files_max_user_bytes: Annotated[int, Meta(ge=1, le=1_125_899_906_842_624)] = 10_737_418_240
+    files_retention_hours: Annotated[int, Meta(ge=1, le=876_000)] | None = None
+    file_understanding_enabled: bool = True
     enable_docs: bool = True
+    enable_stub_control: bool = False
     enable_metrics: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     providers: Mapping[str, ProviderSettings] = {}
     aliases: Mapping[str, tuple[str, ...]] = {}
     pricing: Mapping[str, PriceSettings] = {}
     model_limits: Mapping[str, LimitSettings] = {}
+    model_capabilities: Mapping[str, CapabilitySettings] = {}
 
 
 # Keys of the original product that change nothing here: its database pool, its writers, its migrations switch.
@@ -165,17 +182,13 @@ WITHOUT_MEANING = (
     "log_writer_strategy",
 )
 
+# Keys of the original product that are called otherwise here, or have only one value.
+OLDER_KEYS = ("files_backend", "files_local_dir")
+
 # Keys of the original product whose features do not exist here yet.
 NOT_SUPPORTED = (
     "cors_allow_origins",
-    "file_understanding_enabled",
-    "files_backend",
-    "files_enabled",
-    "files_local_dir",
-    "files_max_bytes",
-    "files_retention_hours",
     "model_cache_ttl_seconds",
-    "model_capabilities",
     "model_discovery",
     "routing",
     "search_tools",

@@ -168,8 +168,9 @@ class ConnectedControl:
 
         What no provider can be told at all is a mistake of the request, however many there are.
         """
-        everywhere = last.kind is Kind.INVALID and all(each.code == last.code for each in failed)
-        if not failed or not last.retryable or everywhere:
+        untold = last.kind is Kind.INVALID and last.upstream_status is None
+        everywhere = all(each.status is None and each.code == last.code for each in failed)
+        if not failed or not last.retryable or (untold and everywhere):
             return last
         if last.kind is Kind.UPSTREAM_TIMEOUT:
             return OtariError(

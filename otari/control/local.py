@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from otari.control import charge
 from otari.control.charge import Ticket
@@ -92,7 +93,7 @@ class LocalControl:
         master_key: Secret | None,
         bootstrap: bool = True,
         configured_prices: Mapping[str, tuple[Price, ...]] | None = None,
-    ) -> tuple["LocalControl", FirstRun]:
+    ) -> tuple[Self, FirstRun]:
         """Recover what a crash left open, make sure that there are keys, bring prices together, read the keys.
 
         `master_key` None: the one of the first start counts, and is minted then. `configured_prices` by
@@ -189,7 +190,14 @@ class LocalControl:
             raise
         if refused is not None:
             raise _refusal(refused, hold)
-        return Admission(ask.request_id, principal, ticket.attempts, ticket)
+        return Admission(
+            ask.request_id,
+            principal,
+            ticket.attempts,
+            ticket,
+            by_token=any(price is not None and price.counts_tokens for price in ticket.prices),
+            by_unit=any(price is not None and price.counts_units for price in ticket.prices),
+        )
 
     def _key(self, principal: Principal) -> Key | None:
         """The key of the request as it stands now; None for the master key."""
@@ -220,7 +228,7 @@ class LocalControl:
         in_force = tuple(self._catalog.price(ref, now_ms) for ref in refs)
         bounds = tuple(self._output_bound(ask, ref) for ref in refs)
         outputs = (self._rules.default_output_tokens if bound is None else bound for bound in bounds)
-        hold_nano, prompt_nano = _dearest(in_force, ask.prompt_tokens, [output * ask.choices for output in outputs])
+        hold_nano, prompt_nano = _dearest(in_force, ask, [output * ask.choices for output in outputs])
         hold = Hold(
             ask.request_id,
             user_id,
@@ -266,6 +274,7 @@ class LocalControl:
             auth=provider.auth,
             auths=provider.auths,
             paths=provider.paths,
+            operations=provider.operations,
             headers=provider.headers,
             timeouts=provider.timeouts,
             stream_usage=provider.stream_usage,
@@ -335,18 +344,19 @@ class LocalControl:
         return self._last_stamp_ms
 
 
-def _dearest(in_force: tuple[Price | None, ...], prompt_tokens: int, outputs: list[int]) -> tuple[int, int]:
+def _dearest(in_force: tuple[Price | None, ...], ask: Ask, outputs: list[int]) -> tuple[int, int]:
     """What to hold in nano-USD: the dearest of all attempts, and the prompt's part of it.
 
     `outputs` bounds what each of them may write, in tokens.
     """
+    prompt_tokens, quantity = ask.prompt_tokens, ask.quantity
     hold = prompt = 0
     for price, output_tokens in zip(in_force, outputs, strict=True):
         if price is None:
             continue
-        whole = money.dearest(prompt_tokens, output_tokens, price)
+        whole = money.dearest(prompt_tokens, output_tokens, price, quantity)
         if whole > hold:
-            hold, prompt = whole, money.dearest(prompt_tokens, 0, price)
+            hold, prompt = whole, money.dearest(prompt_tokens, 0, price, quantity)
         elif not hold and not price.is_free:
             hold = 1  # what has a price asks the budget, however little it wants
     return min(hold, money.MAX_NANO_USD), min(prompt, money.MAX_NANO_USD)

@@ -142,7 +142,7 @@ class Reporter:
                     group.create_task(self._deliver(report))
             return
         next_ms = await self._db.read(reports.next_due_ms)
-        if next_ms is not None and next_ms > now_ms + 2 * LONGEST_PAUSE_MS:  # the clock was set back since
+        if next_ms is not None and next_ms > self.due_ms() + LONGEST_PAUSE_MS:  # the clock was set back since
             await self._db.write(lambda conn: reports.hurry(conn, now_ms))
             return
         wait_s = _LOOK_AGAIN_S if next_ms is None else max(0.001, (next_ms - now_ms) / 1000)

@@ -74,6 +74,7 @@ class Dialect(Protocol):
     name: str
     keepalive: bytes  # what may be sent while the upstream is silent
     tells_input_first: bool  # a stream tells the tokens of the prompt in its first frame
+    failure_ends: bool  # the frames of an error are an ending of the wire's own: nothing need be cut behind them
 
     def read_envelope(self, doc: Doc, size: int) -> Envelope:
         """Check and peek at a request; `size` is the length of its body in bytes. Raises OtariError(INVALID)."""

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
+
+from otari.domain.errors import invalid
 
 Drop = Callable[[str], None]
 
@@ -18,3 +21,35 @@ def collector(dropped: list[str] | None) -> Drop:
             dropped.append(name)
 
     return drop
+
+
+# Keys that say nothing which a translated request does not say: how a stream is told (always whole), and another
+# spelling of what has a canonical home.
+_SAID_ELSEWHERE = frozenset(["stream_options", "max_completion_tokens"])
+_NOTHING: tuple[Any, ...] = (None, False, "", "auto", [], {})
+# Keys at which other values say nothing: the vendors' defaults, and what a translated answer tells anyway.
+_NOTHING_AT: dict[str, tuple[Any, ...]] = {
+    "include": (None, [], ["reasoning.encrypted_content"]),
+    "modalities": (None, [], ["text"]),
+    "service_tier": (None, "auto", "default"),
+    "text.verbosity": (None, "medium"),
+    "truncation": (None, "disabled"),
+    "verbosity": (None, "medium"),
+    "web_search_options": (None,),
+}
+_READ_OF_REASONING = ("effort", "max_tokens")  # of the object of OpenRouter's
+
+
+def lost_key(key: str, value: Any) -> str | None:
+    """The name of what is lost when a key of another dialect's `extras` is left out; None when that is nothing.
+
+    Raises OtariError(INVALID) for an answer in sound: silence would do harm.
+    """
+    if key == "modalities" and isinstance(value, list) and "audio" in value:
+        raise invalid("This model answers in text: remove audio from modalities.", "modalities")
+    if key == "reasoning" and isinstance(value, dict):
+        rest = [inner for inner in value if inner not in _READ_OF_REASONING and value[inner] not in _NOTHING]
+        return f"reasoning.{rest[0]}" if rest else None
+    if key in _SAID_ELSEWHERE or value in _NOTHING_AT.get(key, _NOTHING):
+        return None
+    return key

@@ -41,6 +41,16 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits()
 
 
+class Senses(NamedTuple):
+    """What a model takes beside text: pictures, and documents (PDF) as they are."""
+
+    images: bool = True
+    documents: bool = True
+
+
+ALL_SENSES = Senses()  # also of a model that nobody knows: its provider will say
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds allowed for opening a connection, and for silence of a provider that is connected."""
@@ -105,10 +115,12 @@ class Provider:
     `via` names the upstream implementation ("live", "stub"). `speaks` are dialect names, best first. `auth` says how
     the secret travels: "bearer", "x-api-key", "api-key", "x-goog-api-key" or "none"; `auths` says it for single
     dialects. `paths` maps a dialect, or another operation, to the path that follows `base_url`, where it is not the
-    common one. `headers` are the operator's own extra headers. `models` are the names to list; any other model
+    common one. `operations` are what it does beside conversations, each with the flavour of its wire ("rerank":
+    "cohere"). `headers` are the operator's own extra headers. `models` are the names to list; any other model
     name may still be asked for. `stream_usage` is False for servers that refuse `stream_options`. `usage_source` is
     what rows say where its token numbers come from. `kind` is the provider type ("openai"), which shipped prices go by.
     `strict`: what can not be translated without loss is refused. `quirks` say how it wants what is translated for it.
+    `senses` are what its models take beside text, as far as that is said of the provider.
     """
 
     name: str
@@ -119,6 +131,7 @@ class Provider:
     auth: str = "bearer"
     auths: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    operations: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[tuple[str, Secret], ...] = ()
     models: tuple[str, ...] = ()
     timeouts: Timeouts = PATIENT
@@ -129,6 +142,7 @@ class Provider:
     kind: str = ""
     strict: bool = False
     quirks: Quirks = NO_QUIRKS
+    senses: Senses = ALL_SENSES
 
 
 class Tier(NamedTuple):
@@ -197,11 +211,20 @@ class Price:
         )
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether a request that reads or writes more tokens can cost more at this price."""
+        rates = (self.input, self.output, self.cache_read, self.cache_write, self.cache_write_1h, self.reasoning)
+        return any(rates) or any(any(tier[1:]) for tier in self.tiers)
+
+    @property
+    def counts_units(self) -> bool:
+        """Whether images, seconds or characters cost something at this price."""
+        return bool(self.image_pico or self.second_pico or self.character_pico)
+
+    @property
     def is_free(self) -> bool:
         """Whether no request can cost anything at this price."""
-        rates = (self.input, self.output, self.cache_read, self.cache_write, self.cache_write_1h, self.reasoning)
-        others = (self.request_pico, self.image_pico, self.second_pico, self.character_pico)
-        return not any((*rates, *others)) and not any(any(tier[1:]) for tier in self.tiers)
+        return not (self.request_pico or self.counts_units or self.counts_tokens)
 
 
 def _first(rate: int | None, other: R) -> int | R:
@@ -229,13 +252,19 @@ class Catalog:
         defaults: Defaults | None = None,
         limits: Mapping[str, Limits] | None = None,
         default_limits: DefaultLimits | None = None,
+        senses: Mapping[str, Senses] | None = None,
+        anything_from: str | None = None,
     ) -> None:
         """`defaults` gives the shipped price of a model, None when default prices are off.
 
-        `limits` are those that the operator set, by `provider:model`; `default_limits` gives the shipped ones.
+        `limits` are those that the operator set, by `provider:model`; `default_limits` gives the shipped ones. `senses`
+        are those that the operator set.
+        `anything_from` is a provider that has every model whose selector names no other one.
         """
+        self._anything_from = anything_from
         self._defaults = defaults
         self._limits = dict(limits or {})
+        self._senses = dict(senses or {})
         self._default_limits = default_limits
         self.providers = {p.name: p for p in providers}
         self.aliases = dict(aliases or {})
@@ -269,7 +298,10 @@ class Catalog:
     def model_ref(self, selector: str) -> ModelRef:
         """`provider:model` (or the older `provider/model`), split at the first `:` or `/`."""
         cut = min((i for i in (selector.find(":"), selector.find("/")) if i > 0), default=-1)
-        if cut < 0 or cut == len(selector) - 1:
+        whole = cut < 0 or cut == len(selector) - 1
+        if self._anything_from is not None and (whole or selector[:cut] not in self.providers):
+            return ModelRef(self._anything_from, selector)
+        if whole:
             raise invalid(
                 f"Model {selector!r} is not known: write it as 'provider:model'. Configured providers: {self._names()}",
                 param="model",
@@ -306,6 +338,16 @@ class Catalog:
         provider = self.providers[ref.provider]
         theirs = self._default_limits(provider.kind or provider.name, ref.model)
         return Limits(*(their if my is None else my for my, their in zip(mine, theirs, strict=True)))
+
+    def senses(self, ref: ModelRef) -> Senses:
+        """What a model takes beside text: as the operator says, else as its kind of provider does."""
+        told = self._senses.get(f"{ref.provider}:{ref.model}")
+        return self.providers[ref.provider].senses if told is None else told
+
+    @property
+    def all_see_all(self) -> bool:
+        """Whether no model is known to take less than others."""
+        return not self._senses and all(each.senses == ALL_SENSES for each in self.providers.values())
 
     def _names(self) -> str:
         return ", ".join(sorted(self.providers)) or "none"

@@ -23,6 +23,7 @@ class Kind(enum.Enum):
     REQUEST_TIMEOUT = "request_timeout"
     TOO_LARGE = "request_too_large"
     UNSUPPORTED_MEDIA = "unsupported_media_type"
+    UNSATISFIABLE = "range_not_satisfiable"
     MISDIRECTED = "misdirected_request"
     UNPROCESSABLE = "unprocessable_request"
     UPGRADE_REQUIRED = "upgrade_required"
@@ -46,6 +47,7 @@ STATUS: dict[Kind, int] = {
     Kind.CONFLICT: 409,
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED_MEDIA: 415,
+    Kind.UNSATISFIABLE: 416,
     Kind.MISDIRECTED: 421,
     Kind.UNPROCESSABLE: 422,
     Kind.UPGRADE_REQUIRED: 426,

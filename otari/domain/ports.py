@@ -4,7 +4,7 @@
 HTTP servers, databases or providers.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple, Protocol
 from otari.domain.access import Credential, Principal
 from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Quirks, Timeouts
 from otari.domain.chat import Usage
+from otari.domain.documents import DocumentKind
 from otari.domain.errors import OtariError
+from otari.domain.files import StoredFile
 from otari.domain.secret import Secret
 
 UsageSource = Literal["provider", "partial", "estimated", "stub", "none"]
@@ -24,7 +26,8 @@ class Ask(NamedTuple):
     `request_id` names the request everywhere (header, ledger, upstream). `selector` is what the client wrote as model.
     `user` is whom the body names, if anyone. `prompt_tokens` is an upper bound. `output_tokens` is the client's own
     limit for one choice, None when it set none; `choices` is how many answers it wants. `session_label` is the client's
-    own name for what the request belongs to.
+    own name for what the request belongs to. `quantity` is an upper bound of what is priced beside tokens: images,
+    seconds or characters.
     """
 
     request_id: str
@@ -36,12 +39,14 @@ class Ask(NamedTuple):
     choices: int
     stream: bool
     session_label: str | None = None
+    quantity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One provider to try. `via` picks the Upstream; `speaks` are dialect names, best first; `secret` prints as ***.
 
+    `operations` are what it does beside conversations, each with the flavour of its wire ("rerank": "cohere").
     `strict`: refuse what can not be translated without loss. `quirks` say how the server wants what is translated.
     `first_frame_s` is how long the first frame of a stream may take before another attempt is made (None: as long as
     silence is borne). `labels` are headers of the answer that name this attempt. `public_only`: its address came from
@@ -57,6 +62,7 @@ class Attempt:
     auth: str = "bearer"
     auths: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    operations: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[tuple[str, Secret], ...] = ()
     timeouts: Timeouts = PATIENT
     stream_usage: bool = True
@@ -72,6 +78,8 @@ class Admission(NamedTuple):
     """Leave to go ahead: money is held, the attempts are chosen. `ticket` is the control plane's own note.
 
     `request_id` is what the answer is to be called. `receipts`: settling may bring a cost that the client is to see.
+    `by_token` and `by_unit`: some attempt's price counts tokens, or images, seconds or characters, so that they must be
+    counted where its provider does not tell them.
     """
 
     request_id: str
@@ -79,6 +87,8 @@ class Admission(NamedTuple):
     attempts: tuple[Attempt, ...]
     ticket: object
     receipts: bool = False
+    by_token: bool = False
+    by_unit: bool = False
 
 
 class Receipt(NamedTuple):
@@ -184,18 +194,55 @@ class ControlPlane(Protocol):
         ...
 
 
+class Body(Protocol):
+    """A body of a request that need not be in memory as a whole."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it in order, from its beginning, however often it was read before."""
+        ...
+
+
+class Files(Protocol):
+    """The files that users keep."""
+
+    async def get(self, user_id: str, file_id: str) -> StoredFile:
+        """A file of this user. Raises OtariError(NOT_FOUND), for what is somebody else's too."""
+        ...
+
+    async def read(self, file: StoredFile) -> bytes:
+        """Its bytes, all at once. Raises OtariError(NOT_FOUND)."""
+        ...
+
+
+class Documents(Protocol):
+    """Reads documents."""
+
+    async def text(self, data: bytes, kind: DocumentKind) -> str:
+        """The text of a document. Raises Unreadable."""
+        ...
+
+
 class Call(NamedTuple):
     """One request to a provider: `body` in `dialect`, for the operation ("chat"), `stream` when frames are wanted.
 
-    `headers` are the client's own that belong to the dialect.
+    `dialect` is a flavour where the operation is another one. `headers` are the client's own that belong to the
+    dialect. `content_type` says what the body is where it is not JSON. `takes` are media types that the answer may
+    have beside JSON, or how they begin ("audio/").
     """
 
     request_id: str
     operation: str
     dialect: str
-    body: bytes
+    body: bytes | Body
     stream: bool
     headers: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
+    takes: tuple[str, ...] = ()
 
 
 class UpstreamReply(Protocol):

@@ -7,44 +7,28 @@ shutdown — ends in one settlement, in one `finally`.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
-from typing import TypeVar, overload
 
 from otari.dialects import DIALECTS
 from otari.dialects.dialect import Dialect, Envelope
 from otari.domain.access import Principal
 from otari.domain.chat import ChatRequest, Doc
-from otari.domain.errors import CLIENT_GONE, Kind, OtariError
-from otari.domain.ports import (
-    Admission,
-    Ask,
-    Attempt,
-    Call,
-    ControlPlane,
-    FailedAttempt,
-    Outcome,
-    Receipt,
-    Upstream,
-    UpstreamReply,
-)
+from otari.domain.errors import Kind, OtariError
+from otari.domain.ports import Ask, Attempt, Call, ControlPlane, Outcome, Upstream, UpstreamReply
 from otari.domain.tokens import Counter
 from otari.gateway.document import fingerprint, read_document, session_label
 from otari.gateway.estimate import prompt_tokens
 from otari.gateway.exchange import Exchange, SameDialect
-from otari.gateway.progress import Progress, ending
-from otari.gateway.receipt import in_answer, in_frames
+from otari.gateway.passage import Charge, Passage, Passages, drain
+from otari.gateway.progress import Progress
+from otari.gateway.receipt import apart, in_answer, in_frames
 from otari.gateway.translation import Translation
 
-T = TypeVar("T")
 log = logging.getLogger("otari.gateway")
 
-DROPPED_HEADER = "X-Otari-Dropped"
-_HEADER_MAX_CHARS = 2_000
-_AFTER_THE_END_S = 0.25  # how long an upstream may hold its connection open after its terminal frame
 
-
-class Conversations:
+class Conversations(Passages):
     """Makes conversations: what they all share."""
 
     def __init__(
@@ -56,14 +40,9 @@ class Conversations:
         clock: Callable[[], float] = time.monotonic,
         dialects: Mapping[str, Dialect] = DIALECTS,
     ) -> None:
-        self.control = control
-        self.upstreams = upstreams
+        super().__init__(control, upstreams, counter, clean, clock)
         self.dialects = dialects
-        self.counter = counter
-        self.clean = clean
-        self.clock = clock
         self.on_ended: Callable[[Dialect, Doc, Outcome], object] | None = None  # hears every request and its end
-        self.stopping = False  # set when the gateway drains: a request cancelled after that was not left by its client
 
     def begin(
         self,
@@ -83,8 +62,11 @@ class Conversations:
         return Conversation(self, client, endpoint, doc, envelope, principal, request_id, headers)
 
 
-class Conversation:
+class Conversation(Passage[Exchange]):
     """One request: call `whole()` or iterate `frames()`, once, as `envelope.stream` says."""
+
+    _shared: Conversations
+    _progress: Progress
 
     def __init__(
         self,
@@ -97,27 +79,13 @@ class Conversation:
         request_id: str,
         headers: tuple[tuple[str, str], ...],
     ) -> None:
+        super().__init__(shared, Progress(), principal, request_id)
         self.client = client
         self.envelope = envelope
-        self.request_id = request_id
-        self._shared = shared
         self._endpoint = endpoint
         self._headers = headers
         self._doc = doc
-        self._principal = principal
-        self._began = shared.clock()
-        self._admission: Admission | None = None
-        self._progress = Progress()
-        self._failed: list[FailedAttempt] = []
         self._request: ChatRequest | None = None  # read when the first translation needs it
-        self._settled = False
-        self.answer: bytes | None = None  # of `whole`, before it is settled: who leaves in between has paid for it
-        self.on_settled: Callable[[Outcome], object] | None = None  # hears how it ended, before the client does
-
-    @property
-    def admitted(self) -> bool:
-        """Whether the request was let in: from then on a provider may have been asked."""
-        return self._admission is not None
 
     def fingerprint(self) -> bytes:
         """32 bytes that are the same for the same endpoint and the same body, whatever the order of its keys."""
@@ -130,17 +98,9 @@ class Conversation:
         return () if exchange is None else tuple(exchange.dropped)
 
     @property
-    def name(self) -> str:
-        """What the answer is called in its headers."""
-        return self.request_id if self._admission is None else self._admission.request_id
-
-    def headers(self) -> dict[str, str]:
-        """What the answer's headers say of how it came about, as far as it is known now."""
-        attempt, dropped = self._progress.attempt, self.dropped
-        headers = {} if attempt is None else dict(attempt.labels)
-        if dropped:
-            headers[DROPPED_HEADER] = ", ".join(dropped)[:_HEADER_MAX_CHARS]
-        return headers
+    def failure_ends(self) -> bool:
+        """Whether the frames of an error end the stream as the client's dialect ends it."""
+        return self.client.failure_ends
 
     def error_frames(self, error: OtariError) -> bytes:
         """What tells the client an error in the middle of its stream; never an end mark after it."""
@@ -152,14 +112,15 @@ class Conversation:
         problem: BaseException | None = None
         await self._admit()
         try:
-            body = self.answer = await self._try(self._ask)
+            body = self.answer = await self._first_answer(self._ask)
             receipt = await self._settle(None)
             return body if receipt is None else in_answer(body, receipt)
         except BaseException as error:
             problem = error
             raise
         finally:
-            await self._settle(problem)
+            if not self._settled:
+                await self._settle(problem)
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The answer as a stream in the client's dialect, whole frames only; settled before the last of them.
@@ -170,16 +131,17 @@ class Conversation:
         problem: BaseException | None = None
         await self._admit()
         try:
-            stack, chunks, block = await self._try(self._open)
+            stack, chunks, block = await self._first_answer(self._open)
             async with stack, aclosing(self._watched(chunks, block)) as blocks:
-                self._progress.first_byte_s = self._shared.clock() - self._began
+                self._answer_begins()
                 async for frames in blocks:
                     yield frames
         except BaseException as error:
             problem = error
             raise
         finally:
-            await self._settle(problem)
+            if not self._settled:
+                await self._settle(problem)
 
     # ---- admission ----
 
@@ -196,38 +158,19 @@ class Conversation:
             stream=envelope.stream,
             session_label=session_label(self._doc),
         )
-        self._admission = await self._shared.control.admit(self._principal, ask)
+        await self._let_in(ask)
 
     # ---- attempts ----
 
-    async def _try(self, ask: Callable[[Attempt, Exchange], Awaitable[T]]) -> T:
-        """The first attempt that gives an answer. Only failures from before its first byte lead to the next one.
-
-        That includes a request which one provider can not be told at all: another may well be.
-        """
-        assert self._admission is not None
-        control, attempts = self._shared.control, self._admission.attempts
-        for number, attempt in enumerate(attempts, 1):
-            began = self._shared.clock()
-            try:
-                self._progress.begin(attempt)
-                self._progress.exchange = exchange = self._exchange_with(attempt)
-                return await ask(attempt, exchange)
-            except OtariError as error:
-                took = self._shared.clock() - began
-                self._progress.error = error
-                if not error.retryable and self._progress.exchange is not None:
-                    raise
-                if number == len(attempts):
-                    raise control.verdict(tuple(self._failed), error) from None
-                failed = _failed(attempt, error, took)
-                self._failed.append(failed)
-                await control.moved_on(failed, attempts[number], self._admission)
-        raise AssertionError("an admission without attempts")
-
     def _exchange_with(self, attempt: Attempt) -> Exchange:
         """How this attempt is spoken to: in the client's dialect if it can be, else in the one it speaks best."""
+        self._progress.exchange = exchange = self._made_exchange(attempt)
+        return exchange
+
+    def _made_exchange(self, attempt: Attempt) -> Exchange:
         shared, client = self._shared, self.client
+        if not attempt.speaks:
+            raise _no_conversations(attempt)
         if client.name in attempt.speaks:
             return SameDialect(client, self._doc, self.envelope, attempt, shared.clean)
         if self._request is None:
@@ -256,14 +199,13 @@ class Conversation:
             self.envelope.stream,
             self._headers if same else (),
         )
-        self._progress.reached = True
-        return self._shared.upstreams[attempt.via].send(attempt, call)
+        return self._send_call(attempt, call)
 
     # ---- not streaming ----
 
     async def _ask(self, attempt: Attempt, exchange: Exchange) -> bytes:
         async with self._send(attempt, exchange) as reply:
-            self._progress.first_byte_s = self._shared.clock() - self._began
+            self._answer_begins()
             body = await reply.read()
         return exchange.answer(self._progress.read(exchange, body), body)
 
@@ -305,6 +247,10 @@ class Conversation:
                 break
             block = relay.feed(data)
         if relay.failure is None:
+            if self._wants_receipt:
+                ready, block = apart(block)
+                if ready:
+                    yield ready
             receipt = await self._settle(None)
             if receipt is not None:
                 block = in_frames(block, receipt)
@@ -312,56 +258,30 @@ class Conversation:
             yield block
         if relay.failure is not None:
             raise relay.failure
-        await _drain(chunks)
+        await drain(chunks)
 
     # ---- settlement ----
 
-    async def _settle(self, problem: BaseException | None) -> Receipt | None:
-        """Account for the request, once. Under way as soon as it is called: a cancelled caller loses only the wait."""
-        if self._settled or self._admission is None:
-            return None
-        self._settled = True
-        shared, progress = self._shared, self._progress
-        usage, source, flags = progress.charge(problem, shared.counter, self._prompt_tokens)
-        error, status = ending(problem, stopping=shared.stopping)
-        if status == CLIENT_GONE:
-            flags.append("client_gone")
-        took = shared.clock() - self._began
-        outcome = Outcome(
-            attempt=progress.attempt,
-            succeeded=problem is None,
-            status=status,
-            usage=usage,
-            usage_source=source,
-            error=None if error is None else shared.clean(error),
-            flags=tuple(flags),
-            failed=tuple(self._failed),
-            first_byte_s=progress.first_byte_s,
-            total_s=took,
-            dropped=self.dropped,
-            failure=_failed(progress.attempt, progress.error, took),
-            wants_receipt=self._admission.receipts and (self.envelope.wants_usage or not self.envelope.stream),
-        )
-        settled = shared.control.settle(self._admission, outcome)
-        if self.on_settled is not None:
-            self.on_settled(outcome)
-        if shared.on_ended is not None:
-            shared.on_ended(self.client, self._doc, outcome)
-        return await settled
+    def _charge(self, problem: BaseException | None) -> Charge:
+        return Charge(*self._progress.charge(problem, self._shared.counter, self._prompt_tokens))
+
+    def _ended(self, outcome: Outcome) -> None:
+        if self._shared.on_ended is not None:
+            self._shared.on_ended(self.client, self._doc, outcome)
+
+    @property
+    def _wants_receipt(self) -> bool:
+        """Whether the client would see a cost that settling brings."""
+        admission, envelope = self._admission, self.envelope
+        return admission is not None and admission.receipts and (envelope.wants_usage or not envelope.stream)
 
     def _prompt_tokens(self) -> int:
         return prompt_tokens(self._doc, self._shared.counter)
 
 
-@overload
-def _failed(attempt: Attempt, error: OtariError, took_s: float) -> FailedAttempt: ...
-@overload
-def _failed(attempt: Attempt | None, error: OtariError | None, took_s: float) -> FailedAttempt | None: ...
-def _failed(attempt: Attempt | None, error: OtariError | None, took_s: float) -> FailedAttempt | None:
-    """How an attempt failed; None when it did not."""
-    if attempt is None or error is None:
-        return None
-    return FailedAttempt(attempt, error.detail or error.message, error.upstream_status, took_s, error.code)
+def _no_conversations(attempt: Attempt) -> OtariError:
+    words = f"Provider {attempt.provider} does not support conversations"
+    return OtariError(Kind.INVALID, words, param="model", code="unsupported_operation", retryable=True)
 
 
 def _too_slow(attempt: Attempt) -> OtariError:
@@ -371,13 +291,3 @@ def _too_slow(attempt: Attempt) -> OtariError:
         code="upstream_timeout",
         retryable=True,
     )
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read a finished stream to its very end, so that its connection can serve again; give up soon."""
-    try:
-        async with asyncio.timeout(_AFTER_THE_END_S):
-            async for _ in chunks:
-                pass
-    except (OtariError, TimeoutError):
-        pass  # the answer is whole and settled: how the connection ends is nobody's concern

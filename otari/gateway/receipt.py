@@ -21,6 +21,18 @@ def in_answer(body: bytes, receipt: Receipt) -> bytes:
     return _with_cost(body, receipt) or body
 
 
+def apart(block: bytes) -> tuple[bytes, bytes]:
+    """The last frames of a stream: those that can go out at once, and those that wait for the cost.
+
+    These are the last one that tells usage, and what is behind it.
+    """
+    frames = sse.split(block)
+    for index in reversed(range(len(frames))):
+        if b'"usage"' in frames[index]:
+            return b"".join(frames[:index]), b"".join(frames[index:])
+    return b"", block
+
+
 def in_frames(block: bytes, receipt: Receipt) -> bytes:
     """The last frames of a stream with the cost in the last one of them that tells usage."""
     frames = sse.split(block)
@@ -37,7 +49,8 @@ def _with_payload(frame: bytes, payload: bytes, edited: bytes) -> bytes:
     if payload in frame:
         return frame.replace(payload, edited, 1)
     name = sse.event(frame)  # its data stands in several lines
-    return (f"event: {name}\n".encode() if name else b"") + b"data: " + edited + b"\n\n"
+    lines = [*([b"event: " + name.encode()] if name else []), *(b"data: " + line for line in edited.split(b"\n"))]
+    return b"\n".join(lines) + b"\n\n"
 
 
 def _with_cost(raw: bytes, receipt: Receipt) -> bytes | None:
@@ -51,10 +64,11 @@ def _with_cost(raw: bytes, receipt: Receipt) -> bytes | None:
     usage = _usage_of(wanted)
     if usage is None:
         return None
-    inserted = orjson.dumps(members)[1:-1] + (b"," if usage else b"")
     usage.update(members)
+    inserted = orjson.dumps(members)[1:-1]
     for found in reversed(list(_USAGE_OPENS.finditer(raw))):
-        edited = raw[: found.end()] + inserted + raw[found.end() :]
+        rest = raw[found.end() :]
+        edited = raw[: found.end()] + inserted + (b"" if rest.startswith(b"}") else b",") + rest
         if orjson.loads(edited) == wanted:
             return edited
     return orjson.dumps(wanted)  # a cost stands there already, and must give way

@@ -75,10 +75,15 @@ class Relay(ABC):
         return rest
 
     def _failed(self, words: str, code: str | None = None) -> OtariError:
-        told = self._clean(words)[:400]
-        message = f"{BROKE_OFF}: {told}" if told else BROKE_OFF
-        detail = f"error event in the stream: {told}"
-        return OtariError(Kind.UPSTREAM, message, code=code, retryable=True, detail=detail)
+        return broken_off(self._clean(words), code)
+
+
+def broken_off(words: str, code: str | None = None) -> OtariError:
+    """The provider told an error in the middle of its answer, in these `words` (without secrets)."""
+    told = words[:400]
+    message = f"{BROKE_OFF}: {told}" if told else BROKE_OFF
+    detail = f"error event in the stream: {told}"
+    return OtariError(Kind.UPSTREAM, message, code=code, retryable=True, detail=detail)
 
 
 class SameDialectRelay(Relay):

@@ -25,7 +25,15 @@ _DEFAULT_PATHS = {
     "anthropic-messages": "/messages",
     "openai-responses": "/responses",
     "gemini": "/models/{model}:generateContent",
+    "embeddings": "/embeddings",
+    "moderations": "/moderations",
+    "rerank": "/rerank",
+    "images": "/images/generations",
+    "transcriptions": "/audio/transcriptions",
+    "speech": "/audio/speech",
 }
+_FORMS = frozenset({"transcriptions"})  # whose Content-Type names a boundary, so that every call tells its own
+_ANYTHING = frozenset({"transcriptions", "speech"})  # whose answers are of many types
 _STREAM_PATHS = {":generateContent": ":streamGenerateContent?alt=sse"}
 # Anthropic demands a version; what a client of its own dialect says goes before.
 _VERSIONED, VERSION = "anthropic-messages", ("anthropic-version", "2023-06-01")
@@ -86,10 +94,12 @@ class Destination:
         url = _url(attempt, operation, path, model)
         stream_url = _url(attempt, operation, _stream_path(path), model)
         auth = attempt.auths.get(operation, attempt.auth)
+        content_type = None if operation in _FORMS else JSON_TYPE
+        accept = "*/*" if operation in _ANYTHING else JSON_TYPE
         return Target(
             address_of(url),
-            _head(url, _headers(attempt, auth, agent, JSON_TYPE, url)),
-            _head(stream_url, _headers(attempt, auth, agent, STREAM_TYPE, stream_url)),
+            _head(url, _headers(attempt, auth, agent, accept, url, content_type)),
+            _head(stream_url, _headers(attempt, auth, agent, STREAM_TYPE, stream_url, content_type)),
             (VERSION,) if operation == _VERSIONED else (),
         )
 
@@ -137,10 +147,12 @@ def _key(attempt: Attempt) -> tuple[object, ...]:
     return (attempt.base_url, *auth, attempt.paths, attempt.headers, attempt.timeouts)
 
 
-def _headers(attempt: Attempt, auth: str, agent: str, accept: str, url: URL) -> dict[str, str]:
+def _headers(
+    attempt: Attempt, auth: str, agent: str, accept: str, url: URL, content_type: str | None
+) -> dict[str, str]:
     """The headers of every request to a provider; nothing of the client's own request is among them."""
     headers = {
-        "Content-Type": JSON_TYPE,
+        **({} if content_type is None else {"Content-Type": content_type}),
         "Accept": accept,
         "Accept-Encoding": "identity",
         "User-Agent": agent,

@@ -35,6 +35,8 @@ BODY_LIMIT = 64 * 1024 * 1024  # bytes of a whole answer
 # not read, and aiohttp's read time-out begins only after the last byte was written.
 _BUFFERED_BELOW = 64 * 1024
 
+_WEB_PAGE = "text/html"  # no API answers one; it is what a login or an error page is
+
 ErrorReader = Callable[[bytes], str]
 
 
@@ -189,10 +191,12 @@ class _Exchange:
     async def _post(self, destination: Destination, target: Target) -> Answer:
         call = self._call
         prefix = target.stream_head if call.stream else target.head
-        lines = f"{call.request_id}\r\nContent-Length: {len(call.body)}\r\n{_own_lines(target, call)}\r\n"
+        body = call.body
+        size = len(body) if isinstance(body, bytes) else body.size
+        lines = f"{call.request_id}\r\nContent-Length: {size}\r\n{_own_lines(target, call)}\r\n"
         head = prefix + lines.encode("ascii")
-        asking = ask(destination.connections, target.address, head, call.body, destination.times)
-        if len(call.body) <= _BUFFERED_BELOW:
+        asking = ask(destination.connections, target.address, head, body, destination.times)
+        if size <= _BUFFERED_BELOW:
             return await asking
         async with asyncio.timeout(destination.send_s):
             return await asking
@@ -208,6 +212,8 @@ class _Exchange:
         if kind == JSON_TYPE or (kind == STREAM_TYPE and self._call.stream):
             return
         if not self._call.stream and (not kind or kind.endswith("+json")):
+            return
+        if kind != _WEB_PAGE and any(kind.startswith(taken) for taken in self._call.takes):
             return
         name = self._attempt.provider
         detail = f"status {self.status} with content type {kind[:80]!r}; check the base_url of {name}"
@@ -262,10 +268,13 @@ _UNANSWERED: tuple[tuple[type[Exception], str, str], ...] = (
 
 
 def _own_lines(target: Target, call: Call) -> str:
-    """Header lines of the client's own dialect: what it sent, else what the provider demands."""
-    if not target.own and not call.headers:
+    """Header lines of this call alone: of the client's own dialect what it sent, else what the provider demands."""
+    if not target.own and not call.headers and call.content_type is None:
         return ""
-    return "".join(f"{name}: {value}\r\n" for name, value in {**dict(target.own), **dict(call.headers)}.items())
+    told = {**dict(target.own), **dict(call.headers)}
+    if call.content_type is not None:
+        told["Content-Type"] = call.content_type
+    return "".join(f"{name}: {value}\r\n" for name, value in told.items())
 
 
 def _told(problem: Exception) -> str:

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http import StreamWriter
 from aiohttp.streams import StreamReader
 
 from otari.domain.catalog import Timeouts
+from otari.domain.ports import Body
 from otari.upstreams.connections import Address, Connections, cut
 
 _READ_BUFFER = 64 * 1024
@@ -60,9 +62,12 @@ class Silence:
 
 
 class Answer:
-    """An answer whose head has come. `content` is its body; `drop` when there is no more interest in it."""
+    """An answer whose head has come. `content` is its body; `drop` when there is no more interest in it.
 
-    __slots__ = ("_address", "_connection", "_connections", "_silence", "content", "headers", "status")
+    `sending` is the rest of the request, should it not be all out yet.
+    """
+
+    __slots__ = ("_address", "_connection", "_connections", "_sending", "_silence", "content", "headers", "status")
 
     def __init__(
         self,
@@ -73,7 +78,9 @@ class Answer:
         status: int,
         headers: Mapping[str, str],
         content: StreamReader,
+        sending: "asyncio.Task[None] | None",
     ) -> None:
+        self._sending = sending
         self._connections = connections
         self._address = address
         self._silence = silence
@@ -86,6 +93,9 @@ class Answer:
     def _ended(self) -> None:
         """The whole body has come: the connection can serve again."""
         self._silence.end()
+        if self._sending is not None and not self._sending.done():
+            self.drop()  # answered before it had everything: this connection is out of step
+            return
         connection, self._connection = self._connection, None
         if connection is not None:
             self._connections.give(self._address, connection)
@@ -93,12 +103,14 @@ class Answer:
     def drop(self) -> None:
         """Let go at once. A connection whose answer has not ended is cut, so that the provider stops."""
         self._silence.end()
+        if self._sending is not None:
+            self._sending.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
             cut(connection)
 
 
-async def ask(connections: Connections, address: Address, head: bytes, body: bytes, times: Timeouts) -> Answer:
+async def ask(connections: Connections, address: Address, head: bytes, body: bytes | Body, times: Timeouts) -> Answer:
     """Send `head` and `body` to where `address` points and give the answer once its head has come.
 
     Raises aiohttp's ClientError family, HttpProcessingError and TimeoutError.
@@ -107,18 +119,43 @@ async def ask(connections: Connections, address: Address, head: bytes, body: byt
     protocol = connection.protocol
     assert protocol is not None
     silence = Silence(protocol, times.silence_s)
+    sending: asyncio.Task[None] | None = None
     try:
         protocol.set_response_params(read_until_eof=True, read_bufsize=_READ_BUFFER)
-        _send(protocol, head, body)
+        if isinstance(body, bytes):
+            _send(protocol, head, body)
+        else:
+            sending = asyncio.ensure_future(_send_pieces(protocol, head, body))
+            sending.add_done_callback(_ended_quietly)
         while True:
             message, content = await protocol.read()
             if message.code >= 200 or message.code == _SWITCHING_PROTOCOLS:
                 silence.content = content
-                return Answer(connections, address, connection, silence, message.code, message.headers, content)
+                status, headers = message.code, message.headers
+                return Answer(connections, address, connection, silence, status, headers, content, sending)
     except BaseException:
         silence.end()
+        if sending is not None:
+            sending.cancel()
         cut(connection)
         raise
+
+
+async def _send_pieces(protocol: ResponseHandler, head: bytes, body: Body) -> None:
+    """Hand a large request to the transport as fast as the provider takes it, so that it is never all in memory."""
+    if protocol.transport is None or protocol.transport.is_closing():
+        raise aiohttp.ServerDisconnectedError
+    writer = StreamWriter(protocol, asyncio.get_running_loop())
+    await writer.write(head)
+    for piece in body.pieces():
+        await writer.write(piece)
+    await writer.drain()
+
+
+def _ended_quietly(sending: "asyncio.Task[None]") -> None:
+    """What kept a request from being sent, whoever waits for its answer is told by the connection itself."""
+    if not sending.cancelled():
+        sending.exception()
 
 
 def _send(protocol: ResponseHandler, head: bytes, body: bytes) -> None:

@@ -27,7 +27,8 @@ def credential(headers: "CIMultiDictProxy[str]") -> Credential | None:
         if token is None:
             return Credential(None)
         if token:
-            return Credential(Secret(token), _bearer(headers))
+            secret = Secret(token)
+            return Credential(secret, secret if name == "Authorization" else _bearer(headers))
     return None
 
 

@@ -31,10 +31,27 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "post_count_tokens": {
         "whole": {"model": "stub:script", "messages": [{"role": "user", "content": "Hello"}]},
     },
+    "create_file": {
+        "a text": {"purpose": "user_data", "file": "(choose one)"},
+    },
     "post_responses": {
         "whole": {"model": "stub:script", "input": "Hello"},
         "stream": {"model": "stub:script", "input": "Hello", "stream": True},
     },
+    "post_embeddings": {
+        "one": {"model": "stub:script", "input": "How many legs has a spider?"},
+        "short": {"model": "stub:script", "input": ["rain", "snow"], "dimensions": 8},
+    },
+    "post_moderations": {"text": {"model": "stub:script", "input": "I like you."}},
+    "post_rerank": {
+        "two": {"model": "stub:script", "query": "rain", "documents": ["a sunny beach", "a rainy city"], "top_n": 1},
+    },
+    "post_rerank_v2": {
+        "two": {"model": "stub:script", "query": "rain", "documents": ["a sunny beach", "a rainy city"]},
+    },
+    "post_image_generations": {"one": {"model": "stub:script", "prompt": "a lighthouse in fog"}},
+    "post_transcriptions": {"subtitles": {"model": "stub:script", "file": "RIFF…", "response_format": "srt"}},
+    "post_speech": {"hello": {"model": "stub:script", "input": "Hello", "voice": "alloy"}},
     "create_key": {
         "for a new user": {"key_name": "ci", "user_id": "ci"},
         "limited": {"key_name": "laptop", "expires_at": "2030-01-01T00:00:00Z", "allowed_models": ["stub:*"]},

@@ -20,6 +20,7 @@ from multidict import CIMultiDictProxy
 from otari.domain.access import Principal
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.gateway.converse import Conversation
+from otari.gateway.single import SingleShot
 from otari.store import replays
 from otari.store.db import Database
 from otari.store.replays import Claim, OtherRequest, Saved, Unanswered
@@ -27,6 +28,8 @@ from otari.web import reply
 from otari.web.reply import Shape
 
 log = logging.getLogger("otari.web")
+
+Talk = Conversation | SingleShot
 
 HEADER = "Idempotency-Key"
 SAVED_MAX_BYTES = 1024 * 1024
@@ -67,9 +70,7 @@ class Replays:
         self._now_ms = now_ms
         self._running: dict[tuple[str, str], bytes] = {}  # what is being carried out, and its fingerprint
 
-    async def once(
-        self, mine: Claim, shape: Shape, talk: Conversation, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
+    async def once(self, mine: Claim, shape: Shape, talk: Talk, headers: Mapping[str, str]) -> web.StreamResponse:
         """The whole answer of `talk`, or the one that was given before. `headers` go with it.
 
         Errors that are kept have the `shape` of the route. Raises OtariError: what `talk` raises; CONFLICT while the
@@ -96,7 +97,7 @@ class Replays:
             # it still has to write stands in the queue before the next one's claim.
             del self._running[place]
 
-    async def _carry_out(self, mine: Claim, shape: Shape, talk: Conversation) -> bytes:
+    async def _carry_out(self, mine: Claim, shape: Shape, talk: Talk) -> bytes:
         try:
             return await talk.whole()
         except OtariError as error:

@@ -9,9 +9,9 @@ from otari.dialects import DIALECTS
 from otari.dialects.dialect import Dialect
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import Outcome
-from otari.gateway.converse import Conversation
 from otari.store.replays import Claim
 from otari.web import idempotency, reply
+from otari.web.idempotency import Talk
 from otari.web.reply import Shape
 from otari.web.visit import Visit, read_json
 
@@ -41,10 +41,11 @@ async def _converse(
     visit: Visit, dialect: Dialect, endpoint: str, shape: Shape, own: tuple[tuple[str, str], ...] = ()
 ) -> web.StreamResponse:
     house = visit.house
+    dialect = house.conversations.dialects[dialect.name]
     raw = await read_json(visit)
     talk = house.conversations.begin(dialect, endpoint, raw, visit.caller, visit.request_id, own)
     token = idempotency.token_of(visit.request.headers, stream=talk.envelope.stream)
-    limits = _enter(visit, talk)
+    limits = enter(visit, talk)
     if talk.envelope.stream:
         # Codex, which names itself, breaks off a stream in which only comments come.
         codex = "originator" in visit.request.headers
@@ -52,7 +53,7 @@ async def _converse(
         with house.streams.running():
             return await reply.as_stream(visit.request, talk, keepalive, keepalive_s=house.keepalive_s, extra=limits)
     if token is not None:
-        return await _once(visit, talk, token, shape, limits)
+        return await once(visit, talk, token, shape, limits)
     answer = await talk.whole()
     return reply.json_bytes(answer, talk.name, extra={**limits, **talk.headers()})
 
@@ -66,7 +67,7 @@ def _dialect_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return told
 
 
-def _enter(visit: Visit, talk: Conversation) -> Mapping[str, str]:
+def enter(visit: Visit, talk: Talk) -> Mapping[str, str]:
     """Past the rate limits: the headers that tell what is left. Raises OtariError(RATE_LIMITED)."""
     limits = visit.house.limits
     if limits is None:
@@ -83,9 +84,7 @@ def _enter(visit: Visit, talk: Conversation) -> Mapping[str, str]:
     return headers
 
 
-async def _once(
-    visit: Visit, talk: Conversation, token: str, shape: Shape, headers: Mapping[str, str]
-) -> web.StreamResponse:
+async def once(visit: Visit, talk: Talk, token: str, shape: Shape, headers: Mapping[str, str]) -> web.StreamResponse:
     """The answer of the first request with this Idempotency-Key."""
     replays = visit.house.replays
     if replays is None:

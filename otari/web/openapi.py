@@ -114,7 +114,7 @@ def _operation(route: Route, schemas: "_Schemas") -> Doc:
         content: Doc = {"schema": schemas.of(route.body)}
         if name in EXAMPLES:
             content["examples"] = {title: {"value": value} for title, value in EXAMPLES[name].items()}
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        operation["requestBody"] = {"required": True, "content": {route.takes: content}}
     operation["responses"] = {str(status): _response(route, status, schemas) for status in statuses_of(route)}
     return operation
 
@@ -176,6 +176,8 @@ def _response(route: Route, status: int, schemas: "_Schemas") -> Doc:
     }
     if status in route.others:
         told["content"] = {"application/json": {"schema": schemas.of(route.others[status])}}
+    elif status == HTTPStatus.NOT_MODIFIED:
+        pass
     elif status >= 300:
         told["content"] = {"application/json": {"schema": schemas.of(_error(route, status))}}
     elif status != HTTPStatus.NO_CONTENT:
@@ -194,6 +196,8 @@ def _error(route: Route, status: int) -> object:
 def _success(route: Route, media: str, schemas: "_Schemas") -> Doc:
     if media == "text/event-stream":
         return {"schema": EVENT}
+    if media in ("*/*", "audio/*"):  # bytes
+        return {"schema": {}}
     if media != "application/json":
         return {"schema": {"type": "string"}}
     return {"schema": {} if route.answer is None else schemas.of(route.answer)}

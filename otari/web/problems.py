@@ -130,6 +130,7 @@ _BOUNDS = (
         "Input should be at least {} characters long",
     ),
     (re.compile(r"Expected `str` of length <= (\d+)"), "string_too_long", "Input should be at most {} characters long"),
+    (re.compile(r"Expected `array` of length >= (\d+)"), "too_short", "Input should have at least {} entries"),
     (re.compile(r"Expected `array` of length <= (\d+)"), "too_long", "Input should have at most {} entries"),
 )
 

@@ -17,9 +17,10 @@ import orjson
 from aiohttp import web
 
 from otari.dialects import DIALECTS
+from otari.domain.arrival import arrival
 from otari.domain.chat import Doc
 from otari.domain.errors import Kind, OtariError
-from otari.web.watch import EARLY, StreamWatch
+from otari.web.watch import EARLY, WRITE_STALL_S, StreamWatch
 from otari.web.whole import MAX_BYTES, WholeAnswer, head_lines
 
 log = logging.getLogger("otari.web")
@@ -34,7 +35,6 @@ _SECURITY = {
 _PRIVATE = {**_SECURITY, "Cache-Control": "private, no-store, no-cache", "Vary": "Authorization"}
 _STREAM = {
     **_PRIVATE,
-    "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "private, no-store, no-cache",
     "X-Accel-Buffering": "no",
 }
@@ -62,7 +62,13 @@ def headers(request_id: str, *, private: bool = True, extra: Mapping[str, str] |
     out["Otari-Request-ID"] = out["X-Otari-Request-ID"] = out["X-Request-ID"] = request_id
     if extra:
         out.update(extra)
-    return out
+    return out | _labels()
+
+
+def _labels() -> dict[str, str]:
+    """What a scripted provider says of its answer in headers."""
+    came = arrival()
+    return {} if came is None else came.labels
 
 
 def as_json(doc: Any, request_id: str, *, status: int = 200, private: bool = True) -> web.StreamResponse:
@@ -87,6 +93,8 @@ def json_bytes(
 ) -> web.StreamResponse:
     """A JSON answer whose bytes are there already."""
     if private and len(body) <= MAX_BYTES:
+        if labels := _labels():
+            extra = {**(extra or {}), **labels}
         head = _JSON_HEAD % ((request_id.encode(),) * 3)
         return WholeAnswer(status, head + head_lines(extra) if extra else head, body)
     out = headers(request_id, private=private, extra=extra)
@@ -99,6 +107,36 @@ def as_text(
 ) -> web.StreamResponse:
     """An answer that is not JSON."""
     return web.Response(body=body, headers={**headers(request_id, extra=extra), "Content-Type": content_type})
+
+
+async def as_download(
+    request: web.Request,
+    request_id: str,
+    pieces: AsyncGenerator[bytes, None],
+    count: int,
+    *,
+    status: int,
+    extra: Mapping[str, str],
+) -> web.StreamResponse:
+    """The `count` bytes that come in `pieces`, as fast as the client takes them, with `extra` headers.
+
+    Raises OtariError before anything was sent. What fails after that cuts the connection, and so does a client that
+    has stopped reading.
+    """
+    piece: bytes | None = await _next(pieces)
+    response = web.StreamResponse(status=status, headers=headers(request_id, extra=extra))
+    response.content_length = count
+    await response.prepare(request)
+    try:
+        while piece is not None:
+            async with asyncio.timeout(WRITE_STALL_S):
+                await response.write(piece)
+            piece = await _next(pieces)
+    except (OtariError, TimeoutError):
+        _cut(request)
+        return response
+    await response.write_eof()
+    return response
 
 
 def error_doc(shape: Shape, error: OtariError) -> Doc:
@@ -119,12 +157,21 @@ def as_error(shape: Shape, error: OtariError, request_id: str) -> web.StreamResp
 
 
 class Telling(Protocol):
-    """What is streamed: its frames, what is known of them when the answer begins, and how an error is told in it."""
+    """What is streamed: its frames, what is known of them when the answer begins, and how an error is told in it.
+
+    `media` is its Content-Type, once its first frame has come.
+    """
 
     @property
     def name(self) -> str: ...
 
     def frames(self) -> AsyncGenerator[bytes, None]: ...
+
+    @property
+    def media(self) -> str: ...
+
+    @property
+    def failure_ends(self) -> bool: ...
 
     def headers(self) -> Mapping[str, str]: ...
 
@@ -142,8 +189,9 @@ async def as_stream(
     """A stream of frames as an HTTP answer, with `extra` headers beside those of `talk`.
 
     The status line waits for the first frame, so that an early failure keeps its status; before the upstream has been
-    silent for `keepalive_s` (0 = never), the answer begins with keepalives. A failure after that is told as an
-    error frame, and the connection is cut: the answer must not look whole. Raises OtariError before anything was sent.
+    silent for `keepalive_s` (0 = never), the answer begins with keepalives. A failure after that is told in error
+    frames, and the connection is cut unless those are an ending of their own: the answer must not look whole. Raises
+    OtariError before anything was sent.
     """
     frames = talk.frames()
     first = asyncio.ensure_future(_next(frames))
@@ -152,7 +200,7 @@ async def as_stream(
         if first.done() and (error := first.exception()) is not None:
             raise error
         told = headers(talk.name, extra={**extra, **talk.headers()})
-        response = web.StreamResponse(headers={**told, **_STREAM})
+        response = web.StreamResponse(headers={**told, **_STREAM, "Content-Type": talk.media})
         await response.prepare(request)
         async with StreamWatch(request, response, keepalive, keepalive_s) as watch:
             if not first.done():
@@ -163,22 +211,20 @@ async def as_stream(
                     await watch.write(block)
                     block = await _next(frames)
             except OtariError as error:
-                await watch.write(talk.error_frames(error))
-                _cut(request)
-                return response
+                await _tell(watch, talk, error)
+                return await _ended(request, response, talk)
             except ConnectionError:
                 raise  # the client has gone: nobody is left to be told anything
             except asyncio.CancelledError:
                 if request.transport is not None and not request.transport.is_closing():  # it is we who go
                     with contextlib.suppress(ConnectionError):
-                        await watch.write(talk.error_frames(_STOPPING))
+                        await _tell(watch, talk, _STOPPING)
                     _cut(request)
                 raise
             except Exception:
                 log.exception("unexpected failure in a stream, request %s", talk.name)
-                await watch.write(talk.error_frames(unexpected(talk.name)))
-                _cut(request)
-                return response
+                await _tell(watch, talk, unexpected(talk.name))
+                return await _ended(request, response, talk)
         await response.write_eof()
         return response
     finally:
@@ -192,7 +238,23 @@ async def _next(frames: AsyncGenerator[bytes, None]) -> bytes | None:
     return await anext(frames, None)
 
 
+async def _tell(watch: StreamWatch, talk: Telling, error: OtariError) -> None:
+    if frames := talk.error_frames(error):  # in the middle of sound there is no way to say anything
+        await watch.write(frames)
+
+
 _STOPPING = OtariError(Kind.UNAVAILABLE, "The gateway is being stopped before the end of this answer")
+
+
+async def _ended(request: web.Request, response: web.StreamResponse, talk: Telling) -> web.StreamResponse:
+    """Behind the frames of an error: a cut, unless they are an ending that the client knows. Codex shows the words of
+    `response.failed` only when the stream ends in order behind it.
+    """
+    if talk.failure_ends:
+        await response.write_eof()
+    else:
+        _cut(request)
+    return response
 
 
 def _cut(request: web.Request) -> None:

@@ -21,6 +21,7 @@ log = logging.getLogger("otari.web")
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STRAIGHT = web.AppKey("straight", dict[tuple[str, str], Answering])
+DOOR: web.AppKey[Callable[[Answering], Answering]] = web.AppKey("door")  # stands before every request
 
 KEEPALIVE_S = 15.0  # also the only deadline that aiohttp has for a request's head
 LINGER_S = 2.0
@@ -71,7 +72,7 @@ def answer_straight(server: web.Server, app: web.Application) -> None:
         handle = straight.get((request.method, request.path))
         return routed(request) if handle is None else handle(request)  # type: ignore[arg-type]
 
-    server.request_handler = answer
+    server.request_handler = app[DOOR](answer) if DOOR in app else answer  # type: ignore[assignment]
 
 
 def limit_connections(server: web.Server, most: int = CONNECTIONS_MAX) -> None:

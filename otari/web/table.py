@@ -12,8 +12,19 @@ from aiohttp import web
 
 from otari.domain.access import Access
 from otari.domain.errors import Kind, OtariError
-from otari.web import budgets, keys, pricing, reply, usage, users
+from otari.web import budgets, files, keys, pricing, reply, usage, users
 from otari.web.answers.budgets import Budget, BudgetReset
+from otari.web.answers.files import (
+    File,
+    FileDeleted,
+    FileInfo,
+    FileInfoDeleted,
+    FileInfoPage,
+    FileList,
+    FileOwner,
+    FilePage,
+    NewFile,
+)
 from otari.web.answers.health import Health, Readiness
 from otari.web.answers.keys import Key, KeyWithToken
 from otari.web.answers.prices import Price
@@ -42,9 +53,33 @@ from otari.web.health import get_health, get_liveness, get_readiness
 from otari.web.inference import post_chat_completions, post_messages, post_responses
 from otari.web.metrics import METERS, OTHER, Meters, get_metrics
 from otari.web.models import get_model, list_models
+from otari.web.multipart import FORM
 from otari.web.openapi import plain_path
 from otari.web.reply import Shape
 from otari.web.server import STRAIGHT, Answering
+from otari.web.single import (
+    post_embeddings,
+    post_image_generations,
+    post_moderations,
+    post_rerank,
+    post_rerank_v2,
+    post_speech,
+    post_transcriptions,
+)
+from otari.web.single_bodies import (
+    Embeddings,
+    EmbeddingsRequest,
+    Images,
+    ImagesRequest,
+    Moderation,
+    ModerationQuery,
+    ModerationRequest,
+    Reranked,
+    RerankRequest,
+    SpeechRequest,
+    Transcription,
+    TranscriptionForm,
+)
 from otari.web.vendor_bodies import (
     ChatCompletion,
     ChatCompletionRequest,
@@ -120,11 +155,95 @@ ROUTES: tuple[Route, ...] = (
         modes=EVERYWHERE,
     ),
     Route(
+        *("POST", "/v1/embeddings", post_embeddings, Access.KEY, "Texts as vectors"),
+        body=EmbeddingsRequest,
+        answer=Embeddings,
+        statuses=(402, 403, 404, 422, 502, 504),
+        repeatable=True,
+    ),
+    Route(
+        *("POST", "/v1/moderations", post_moderations, Access.KEY, "Is a text or an image harmful"),
+        query=ModerationQuery,
+        body=ModerationRequest,
+        answer=Moderation,
+        statuses=(403, 404, 422, 502, 504),
+        repeatable=True,
+    ),
+    Route(
+        *("POST", "/v1/rerank", post_rerank, Access.KEY, "Documents by how well they answer a query"),
+        body=RerankRequest,
+        answer=Reranked,
+        statuses=(402, 403, 404, 422, 502, 504),
+        repeatable=True,
+    ),
+    Route(
+        *("POST", "/v2/rerank", post_rerank_v2, Access.KEY, "The same, where Cohere's clients look for it"),
+        tag="rerank",
+        body=RerankRequest,
+        answer=Reranked,
+        statuses=(402, 403, 404, 422, 502, 504),
+        repeatable=True,
+    ),
+    Route(
+        *("POST", "/v1/images/generations", post_image_generations, Access.KEY, "Pictures by their description"),
+        body=ImagesRequest,
+        answer=Images,
+        media=("application/json", "text/event-stream"),
+        statuses=(402, 403, 404, 422, 502, 504),
+        repeatable=True,
+    ),
+    Route(
+        *("POST", "/v1/audio/transcriptions", post_transcriptions, Access.KEY, "What is said in a recording"),
+        body=TranscriptionForm,
+        takes=FORM,
+        answer=Transcription,
+        media=("application/json", "text/plain", "text/event-stream"),
+        statuses=(403, 404, 422, 502, 504),
+    ),
+    Route(
+        *("POST", "/v1/audio/speech", post_speech, Access.KEY, "A text as sound"),
+        body=SpeechRequest,
+        media=("audio/*", "text/event-stream"),
+        statuses=(403, 404, 422, 502, 504),
+    ),
+    Route(
         *("GET", "/v1/models", list_models, Access.KEY, "Models that can be asked for, with prices and limits"),
         query=ModelPage,
         answer=(ModelList, ModelInfoPage),
     ),
     Route("GET", "/v1/models/{model_id:.+}", get_model, Access.KEY, "One model", answer=(ModelCard, ModelInfo)),
+    Route(
+        *("POST", "/v1/files", files.create_file, Access.KEY, "Keep a file"),
+        body=NewFile,
+        takes=FORM,
+        query=FileOwner,
+        answer=(File, FileInfo),
+        statuses=(403, 404),
+    ),
+    Route(
+        *("GET", "/v1/files", files.list_files, Access.KEY, "Files of the user"),
+        query=FilePage,
+        answer=(FileList, FileInfoPage),
+        statuses=(403, 404),
+    ),
+    Route(
+        *("GET", "/v1/files/{file_id}/content", files.get_file_content, Access.KEY, "The bytes of a file"),
+        query=FileOwner,
+        media=("*/*",),
+        statuses=(200, 206, 304, 403, 416),
+    ),
+    Route(
+        *("GET", "/v1/files/{file_id}", files.get_file, Access.KEY, "What is known of a file"),
+        query=FileOwner,
+        answer=(File, FileInfo),
+        statuses=(403,),
+    ),
+    Route(
+        *("DELETE", "/v1/files/{file_id}", files.delete_file, Access.KEY, "Delete a file"),
+        query=FileOwner,
+        answer=(FileDeleted, FileInfoDeleted),
+        statuses=(403,),
+    ),
     Route(
         *("POST", "/v1/keys", keys.create_key, Access.MASTER, "Make a virtual key"),
         body=NewKey,

@@ -15,7 +15,9 @@ from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import ControlPlane
 from otari.gateway.converse import Conversations
 from otari.gateway.counting import Counting
+from otari.gateway.single import SingleShots
 from otari.store.db import Database
+from otari.store.file_shelf import FileShelf
 from otari.store.key_book import KeyBook
 from otari.store.price_book import PriceBook
 from otari.store.user_book import UserBook
@@ -34,6 +36,7 @@ class House:
 
     control: ControlPlane
     conversations: Conversations
+    shots: SingleShots
     counting: Counting
     catalog: Catalog
     version: str
@@ -45,6 +48,7 @@ class House:
     books: "Books | None" = None  # None: accounts are kept elsewhere
     limits: Limits | None = None  # None: nothing is limited
     replays: Replays | None = None  # None: there is no ledger to keep answers in
+    files: FileShelf | None = None  # None: no files are kept
     guesses: Guesses = field(default_factory=Guesses)
 
 

@@ -9,6 +9,7 @@ from otari.dialects import DIALECTS
 from otari.dialects.dialect import Dialect
 from otari.dialects.openai_chat import OpenAIChat
 from otari.dialects.openai_responses import OpenAIResponses
+from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import Doc
 from otari.domain.errors import OtariError
 from otari.domain.ports import Attempt
@@ -39,11 +40,12 @@ class Cell(NamedTuple):
     def __str__(self) -> str:
         return f"{WORDS[self.client]}-{WORDS[self.server]}"
 
-    def exchange(self, doc: Doc, *, strict: bool = False, model: str = "") -> Exchange:
+    def exchange(self, doc: Doc, *, strict: bool = False, quirks: Quirks = NO_QUIRKS) -> Exchange:
         """One attempt at a request of the client. Raises OtariError as the gateway would tell the client."""
         client, server = STILL[self.client], STILL[self.server]
         envelope = client.read_envelope(doc, len(orjson.dumps(doc)))
-        attempt = Attempt("there", model or MODELS[self.server], "fake", "", None, (self.server,), strict=strict)
+        model = MODELS[self.server]
+        attempt = Attempt("there", model, "fake", "", None, (self.server,), strict=strict, quirks=quirks)
         if client is server:
             return SameDialect(client, doc, envelope, attempt, str)
         request = client.read_request(doc)

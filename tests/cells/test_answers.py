@@ -1,5 +1,6 @@
 """Answers in every cell: valid for the vendor's types, the same whole and streamed, nothing lost in silence."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otari.domain.chat import Doc, Reply, fold
+from otari.domain.chat import Doc, Failed, Finish, Reply, Text, Tool, ToolCall, Usage, fold, unfold
 from tests.cells.answers import Answer, answers
-from tests.cells.cell import CELLS, CHAT, MESSAGES, STILL, Cell, answered, cut, streamed
+from tests.cells.cell import CELLS, CHAT, MESSAGES, RESPONSES, STILL, TRANSLATED, Cell, answered, cut, streamed
 from tests.cells.clients import BY_DIALECT
-from tests.cells.losses import Told, losses, surviving, told_by
+from tests.cells.losses import CREATED, Told, losses, surviving, told_by
 from tests.dialects.told import read_all
 
 places = st.lists(st.integers(0, 10**6), max_size=8)
@@ -48,9 +49,8 @@ def client_body(cell: Cell, answer: Answer) -> bytes:
 
 def as_read(cell: Cell, reply: Reply) -> Told:
     """What the client's answer says, apart from what is not the provider's."""
-    lost = {loss.name for loss in losses(cell)}
     told = told_by(reply)
-    return replace(told, created=None) if "when it was made" in lost else told
+    return replace(told, created=None) if CREATED in losses(cell) else told
 
 
 @each_cell
@@ -96,3 +96,57 @@ def _whole(cell: Cell, answer: Answer) -> Reply:
 def test_what_the_model_said_arrives(cell: Cell, read: Callable[[Cell, Answer], Reply], data: st.DataObject) -> None:
     answer = data.draw(answers(cell.server))
     assert as_read(cell, read(cell, answer)) == surviving(cell, answer.reply)
+
+
+@each_cell
+def test_every_declared_loss_is_one(cell: Cell) -> None:
+    """An answer that has everything arrives without what is declared lost, so that the table holds nothing else."""
+    parts = (Text("Hi"),)
+    usage = Usage(input=9, output=2, cache_read=3, cache_write=4, reasoning=1)
+    reply = Reply("answer", "model", parts, Finish.STOP_SEQUENCE, usage, 1700000000, "END")
+    told = told_by(reply)
+    arrived = told_by(_whole(cell, Answer(reply, ())))
+    for loss in losses(cell):
+        assert loss.without(told) != told, loss.name
+        if loss is not CREATED:  # the wire demands one: the gateway's own clock tells it
+            assert loss.without(arrived) == arrived, loss.name
+    if CREATED in losses(cell):
+        assert arrived.created != reply.created
+
+
+# ---- names of tools ------------------------------------------------------------------------------------------------
+
+ODD_NAMES = ("files.read", "mcp__" + "server_" * 12 + "tool", "9lives", "-x", "smörgås")
+
+
+def offering(client: str, names: tuple[str, ...], *, stream: bool) -> Doc:
+    """A request that offers tools of these names."""
+    schema: Doc = {"type": "object", "properties": {}}
+    shapes: dict[str, list[Doc]] = {
+        CHAT: [{"type": "function", "function": {"name": name, "parameters": schema}} for name in names],
+        MESSAGES: [{"name": name, "input_schema": schema} for name in names],
+        RESPONSES: [{"type": "function", "name": name, "parameters": schema, "strict": False} for name in names],
+    }
+    return BY_DIALECT[client].request(stream=stream) | {"tools": shapes[client]}
+
+
+@pytest.mark.parametrize("cell", TRANSLATED, ids=str)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_clients_see_their_own_names_of_tools(cell: Cell, stream: bool) -> None:
+    exchange = cell.exchange(offering(cell.client, ODD_NAMES, stream=stream))
+    sent: Doc = orjson.loads(exchange.body)
+    server = STILL[cell.server]
+    wire = [tool.name for tool in server.read_request({**sent, "model": "m"}).tools if isinstance(tool, Tool)]
+    assert len(set(wire)) == len(ODD_NAMES)
+    assert all(re.fullmatch("[a-zA-Z_][a-zA-Z0-9_-]{0,63}", name) for name in wire)
+    calls = tuple(ToolCall(f"call_{number}", name, "{}") for number, name in enumerate(wire))
+    reply = Reply("answer", "model", calls, Finish.TOOLS, Usage(1, 1), 1700000000)
+    told: Reply | Failed
+    if stream:
+        writer = server.writer(wants_usage=True, request_doc=sent)
+        out = streamed(exchange, [b"".join(map(writer.write, unfold(reply)))])
+        told = fold(read_all(STILL[cell.client].reader(), out))
+    else:
+        told = STILL[cell.client].read_reply(answered(exchange, orjson.dumps(server.write_reply(reply))))
+    assert isinstance(told, Reply)
+    assert tuple(part.name for part in told.parts if isinstance(part, ToolCall)) == ODD_NAMES

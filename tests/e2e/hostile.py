@@ -51,6 +51,21 @@ def asked(model: str = PRICED, **more: object) -> Callable[[str], bytes]:
     return lambda key: chat(key, model, **more)
 
 
+def upload(data: bytes, content_type: str = "multipart/form-data; boundary=X") -> Callable[[str], bytes]:
+    """A file to keep, as these bytes."""
+    named = {"Content-Type": content_type}
+    return lambda key: request("POST", "/v1/files", {"Authorization": f"Bearer {key}", **named}, data)
+
+
+_PART = b'--X\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nx\r\n'
+
+
+def broken_off(key: str) -> bytes:
+    """A form that says that it is longer, and then a request that could be taken for the rest of it."""
+    told = {"Authorization": f"Bearer {key}", "Content-Type": "multipart/form-data; boundary=X", "Content-Length": "9"}
+    return request("POST", "/v1/files", told, _PART)
+
+
 def _chunked(chunks: str) -> Callable[[str], bytes]:
     return raw(f"POST {CHAT} HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n{chunks}")
 
@@ -330,4 +345,27 @@ MONEY = (
     Case("no-price", "without a price a use can not be metered", asked(UNPRICED), (402,)),
 )
 
-ALL = (*FRAMING, *EDGE, *CREDENTIALS, *DOCUMENTS, *MONEY)
+FILES = (
+    Case(
+        "path-in-a-file-id",
+        "a decoded path reaches the handler",
+        get("/v1/files/%2e%2e%2f%2e%2e%2fetc%2fpasswd/content", Authorization="Bearer {key}"),
+        (404,),
+    ),
+    Case("nul-in-a-file-id", "no path may hold one", get("/v1/files/file-a%00b", Authorization="Bearer {key}"), (404,)),
+    Case("unknown-file", "an id of nothing", get(f"/v1/files/file-{'0' * 32}", Authorization="Bearer {key}"), (404,)),
+    Case("form-without-boundary", "nothing says where parts end", upload(b"x", "multipart/form-data"), (400,)),
+    Case("form-that-is-no-form", "a body of one letter", upload(b"x"), (400,)),
+    Case("form-of-nothing", "no bytes", upload(b""), (400,)),
+    Case("form-of-json", "another type", upload(b"{}", "application/json"), (415,)),
+    Case("form-without-an-end", "a last boundary that never comes", upload(_PART + b"--X\r\n"), (400,)),
+    Case("form-without-names", "a part that nobody can ask for", upload(b"--X\r\n\r\nx\r\n--X--\r\n"), (400,)),
+    Case("form-of-15000-parts", "walking them costs more than it gives", upload(_PART * 15_000 + b"--X--"), (400,)),
+    Case("boundary-in-a-boundary", "two readers may disagree", upload(_PART + b"--XX\r\n\r\nx\r\n--X--\r\n"), (400,)),
+    Case("bare-line-feeds", "two readers may disagree", upload((_PART + b"--X--").replace(b"\r", b"")), (400,)),
+    Case("head-without-an-end", "a part's headers go on and on", upload(b"--X\r\n" + b"A: b\r\n" * 100_000), (400,)),
+    Case("text-before-a-form", "a preamble of a mebibyte", upload(b"x" * 1024 * 1024 + b"\r\n" + _PART), (400,)),
+    Case("broken-off-form", "a length that is not kept", broken_off, (400, CLOSED)),
+)
+
+ALL = (*FRAMING, *EDGE, *CREDENTIALS, *DOCUMENTS, *MONEY, *FILES)

@@ -60,9 +60,9 @@ DROPPED: dict[tuple[str, str], set[str]] = {
     ("messages", UNKNOWN): set(),
     ("messages", KNOWN): set(),
     ("responses", UNKNOWN): BOTH,
-    ("responses", KNOWN): BOTH,
+    ("responses", KNOWN): BOTH | {"thinking budget"},
     ("gemini", UNKNOWN): BOTH | {"system role in mid-conversation"},
-    ("gemini", KNOWN): BOTH | {"reasoning budget"},
+    ("gemini", KNOWN): BOTH | {"thinking budget"},
 }
 
 _PAGE = Path(__file__).parents[2] / "docs" / "use-with-claude-code.md"

@@ -64,7 +64,7 @@ SEVERAL = {
 DONE = {UNKNOWN: "command_execution", PLAIN: "file_change", LITE: "file_change"}
 
 # What a provider of another dialect can not be told of the requests, or only in another form.
-ALWAYS = {"client_metadata", "include", "prompt_cache_key"}
+ALWAYS = {"client_metadata", "prompt_cache_key"}
 SEARCH, FREE_TEXT = "tool web_search", "tool custom as function"
 TRANSLATED = {
     UNKNOWN: ALWAYS | {SEARCH},

@@ -1,15 +1,17 @@
 """A whole gateway in process that is connected to a scripted platform, and what clients of three dialects ask of it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.flows.house import Answer, House
+from tests.scripted import ScriptedProvider
 from tests.scripted.platform import ScriptedPlatform
 
 USER = "tk_canary-user-token-4711"
 GATEWAY = "gw_canary-gateway-token-0815"
-KEYS = ("resolve_timeout_ms", "usage_timeout_ms", "usage_inline_timeout_ms", "streaming_first_chunk_timeout_ms")
 
 CHAT, MESSAGES, RESPONSES = SURFACES = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 
@@ -44,7 +46,34 @@ class Connected(House):
 
     async def quiet(self) -> None:
         """Wait until no report is kept any more."""
-        await self.eventually(lambda: not self.kept())
+        await self.quiet_but(0)
+
+    async def quiet_but(self, count: int) -> None:
+        """Wait until so many reports are kept and no more."""
+        await self.eventually(lambda: len(self.kept()) == count)
+
+    async def forget_reachability(self) -> None:
+        """Wait until what is known of the platform's being there has become old."""
+        first = await self._reachable()
+        async with asyncio.timeout(5):
+            while await self._reachable() == first:
+                pass
+
+    async def _reachable(self) -> str:
+        return str((await self.get("/health")).json["platform_reachable"])
+
+
+@asynccontextmanager
+async def connected(
+    folder: Path, **told: object
+) -> AsyncIterator[tuple[Connected, ScriptedPlatform, ScriptedProvider]]:
+    """A gateway, its platform, and the provider that has all models. `told` are keys of the platform's settings."""
+    async with (
+        ScriptedProvider() as provider,
+        ScriptedPlatform(api_base=provider.base_url) as platform,
+        Connected(folder, platform, told=told) as house,
+    ):
+        yield house, platform, provider
 
 
 def body(path: str, model: str) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import orjson
 from aiohttp import web
 
-from otari.app import Gateway, build
+from otari.app import Gateway, Setting, build
 from otari.config import load
 from otari.web.server import answer_straight, limit_connections, make_runner
 from tests.scripted import ScriptedProvider
@@ -23,6 +23,8 @@ PROVIDER_KEY = "sk-canary-provider-key-000111222"
 
 class House:
     """A running gateway: `post`, `rows`, `user`; entered and left like any async context."""
+
+    setting: Setting | None = None  # who answers and who is let in, when it is not as usual
 
     def __init__(self, folder: Path, provider: ScriptedProvider | None = None, **config: object) -> None:
         self.folder = folder
@@ -39,10 +41,10 @@ class House:
             **config,
         }
 
-    async def __aenter__(self) -> "House":
+    async def __aenter__(self) -> Self:
         document = orjson.dumps(self.config).decode()
         loaded = load(None, {"OTARI_CONFIG_YAML": document})
-        self.gateway: Gateway = await build(loaded.config, loaded.environ)
+        self.gateway: Gateway = await build(loaded.config, loaded.environ, setting=self.setting)
         first = self.gateway.plane.api_key
         self.key = first.reveal() if first else ""
         self.runner = make_runner(self.gateway.app, 1.0)
@@ -70,11 +72,12 @@ class House:
         sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **(headers or {})}
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
         async with self.client.post(self.base + path, data=io.BytesIO(raw), headers=sent) as response:
+            received, whole = b"", True
             try:
-                received = await response.read()
-                whole = True
+                async for piece in response.content.iter_any():
+                    received += piece
             except aiohttp.ClientPayloadError:
-                received, whole = b"", False
+                whole = False
             return Answer(response.status, dict(response.headers), received, whole)
 
     async def get(self, path: str, **headers: str) -> "Answer":

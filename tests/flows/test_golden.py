@@ -65,6 +65,7 @@ def test_what_was_answered_is_answered_here_but_for_the_table(tmp_path: Path, no
             upstream = {"type": "openai_compatible", "api_base": provider.base_url, "api_key": "sk-upstream"}
             models = {"models": ["stub-a", "stub-b"]}
             providers = {"openai": {**upstream, **models}, "home_lab": {**upstream, **models}}
+            providers |= {name: {**upstream, **told} for name, told in house_config.pop("providers", {}).items()}
             async with House(tmp_path, providers=providers, **house_config) as house:
                 talk = Talk(house, prefix)
                 for exchange in asked:

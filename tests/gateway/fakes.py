@@ -23,6 +23,8 @@ class FakeControl:
 
     attempts: tuple[Attempt, ...] = (attempt("one"),)
     refusal: OtariError | None = None
+    by_token: bool = False
+    by_unit: bool = False
     asks: list[Ask] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -34,7 +36,7 @@ class FakeControl:
         self.asks.append(ask)
         if self.refusal is not None:
             raise self.refusal
-        return Admission(ask.request_id, principal, self.attempts, None)
+        return Admission(ask.request_id, principal, self.attempts, None, by_token=self.by_token, by_unit=self.by_unit)
 
     async def moved_on(self, failed: FailedAttempt, attempt: Attempt, admission: Admission) -> None:
         self.log.append(f"moved on to {attempt.provider}")

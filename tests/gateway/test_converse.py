@@ -54,6 +54,14 @@ class Case:
     def whole(self) -> bytes:
         return asyncio.run(self.begin().whole())
 
+    @property
+    def sent(self) -> dict[str, object]:
+        """What the first provider was asked."""
+        body = self.upstream.calls[0][1].body
+        assert isinstance(body, bytes)
+        doc: dict[str, object] = orjson.loads(body)
+        return doc
+
     def stream(self) -> list[bytes]:
         """All blocks; an error that ends the stream comes back through `self.error`."""
         self.error: OtariError | None = None
@@ -92,7 +100,7 @@ def test_a_whole_answer_passes_byte_for_byte() -> None:
 def test_only_the_model_changes_in_the_request() -> None:
     case = Case(Script([orjson.dumps(ANSWER)]), top_k=5, vendor={"x": [1, None]}, user="alice")
     case.whole()
-    sent = orjson.loads(case.upstream.calls[0][1].body)
+    sent = case.sent
     expected = {k: v for k, v in case.body.items() if k != "user"} | {"model": "m"}
     assert sent == expected
     assert list(sent) == list(expected)
@@ -107,7 +115,7 @@ def test_a_stream_passes_byte_for_byte_to_a_client_that_asked_for_usage() -> Non
 def test_usage_is_always_asked_for_and_hidden_from_who_did_not_ask() -> None:
     case = streaming(*WHOLE)
     assert b"".join(case.stream()) == b"".join((ROLE, HEL, LO, STOP, DONE))
-    assert orjson.loads(case.upstream.calls[0][1].body)["stream_options"] == {"include_usage": True}
+    assert case.sent["stream_options"] == {"include_usage": True}
     assert case.outcome.usage_source == "provider"
 
 

@@ -4,7 +4,8 @@ In a test: `async with ScriptedProvider() as provider: …`. As a process of its
 """
 
 from tests.scripted.arrival import Arrival
+from tests.scripted.given import Given
 from tests.scripted.provider import ScriptedProvider
 from tests.scripted.script import Script
 
-__all__ = ["Arrival", "Script", "ScriptedProvider"]
+__all__ = ["Arrival", "Given", "Script", "ScriptedProvider"]

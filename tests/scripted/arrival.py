@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 
+_IN_PATH = re.compile(r"/models/([^/:]+):")
 # Headers that a journal may show as they are.
 _PLAIN = ("accept", "accept-encoding", "content-type", "cookie", "user-agent", "x-request-id")
 
@@ -35,7 +37,9 @@ class Arrival:
 
     @property
     def model(self) -> str:
-        return str(self.doc.get("model", ""))
+        """The model asked for; Google's API names it in the path."""
+        named = _IN_PATH.search(self.path)
+        return named[1] if named else str(self.doc.get("model", ""))
 
     @property
     def stream(self) -> bool:

@@ -61,11 +61,11 @@ class Heard:
 class ScriptedPlatform:
     """Async context manager: listens on a loopback port while it is entered.
 
-    `models` maps a model to what resolving it says: a `Said`, or a document. For any other model, and in process for
-    all, the name itself names the attempts, `first+second`, all at `provider` and `api_base` with `api_key`. `usage`
-    holds what the next reports are answered with, then `takes` decides. `heard` is all that came (unless a journal has
-    it), `reports` the reports among it. `drops` is the share of calls whose connection is reset, half of them after the
-    call was received.
+    `models` maps a model to what resolving it says: a `Said`, or a document. Any other name names the attempts itself,
+    `first+second`, all at `provider` and `api_base` with `api_key`; without one, each attempt has a key of its own
+    (`key_of`), by which its provider can tell it from the others. `usage` holds what the next reports are answered
+    with, then `takes` decides. `heard` is all that came (unless a journal has it), `reports` the reports among it.
+    `drops` is the share of calls whose connection is reset, half of them after the call was received.
     """
 
     def __init__(
@@ -127,12 +127,13 @@ class ScriptedPlatform:
 
     def attempt(self, model: str, position: int = 0, **more: object) -> Document:
         """One attempt with an id of its own."""
+        attempt_id = f"att-{uuid4()}"
         return {
-            "attempt_id": f"att-{uuid4()}",
+            "attempt_id": attempt_id,
             "position": position,
             "provider": self.provider,
             "model": model,
-            "api_key": self.api_key,
+            "api_key": self.api_key or key_of(attempt_id),
             "api_base": self.api_base,
             "managed": False,
             **more,
@@ -143,6 +144,11 @@ class ScriptedPlatform:
         async with self.changed:
             await self.changed.wait_for(lambda: len({each["correlation_id"] for each in self.reports}) >= count)
         return self.reports
+
+    async def asked(self, count: int) -> None:
+        """Wait until so many calls have come, of any kind."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.heard) >= count)
 
     async def __aenter__(self) -> "ScriptedPlatform":
         await self.come()
@@ -180,9 +186,9 @@ class ScriptedPlatform:
             return await _broken(request)
         call = Heard(request.match_info["path"], request.headers, orjson.loads(body) if body else {})
         said = self._said(call)
+        await self._note(call, said)
         if said.late is not None:
             await said.late.wait()
-        await self._note(call, said)
         if drop or said.broken:
             return await _broken(request)
         return said.response()
@@ -209,6 +215,11 @@ class ScriptedPlatform:
             case "/utils/health-check/":
                 return self.health
         return Said(404, {"detail": "no such path"})
+
+
+def key_of(attempt_id: str) -> str:
+    """The key of an attempt that has one of its own."""
+    return f"sk-canary-{attempt_id}"
 
 
 async def _broken(request: web.Request) -> web.StreamResponse:
@@ -238,7 +249,8 @@ def main() -> None:
     parser.add_argument("--journal", type=Path, help="where to append a line per call")
     parser.add_argument("--provider", default="openai_compatible", help="the type of provider that attempts name")
     parser.add_argument("--api-base", help="where that provider is")
-    parser.add_argument("--api-key", default="sk-canary-from-the-platform-0123", help="the key for it")
+    parser.add_argument("--api-key", default="", help="the key for it; without one, each attempt has its own")
+    parser.add_argument("--cost", help="what every report is acknowledged with, in USD")
     parser.add_argument("--drops", type=float, default=0.0, help="share of calls whose connection is reset")
     parser.add_argument("--seed", default="", help="which ones those are")
     given = parser.parse_args()
@@ -251,6 +263,9 @@ def main() -> None:
         drops=given.drops,
         seed=given.seed,
     )
+    if given.cost is not None:
+        receipt = Said(200, {"cost_usd": given.cost, "pricing_source": "catalog"})
+        platform.takes = lambda report: receipt
     asyncio.run(run_until_stopped(platform, given.port_file))
 
 

@@ -1,4 +1,4 @@
-"""The scripted provider's HTTP side: an OpenAI-style chat endpoint on a loopback port."""
+"""The scripted provider's HTTP side: an OpenAI-style chat endpoint, and given answers for all others, on loopback."""
 
 import asyncio
 import socket
@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from tests.scripted.arrival import Arrival, Journal
+from tests.scripted.given import Given
 from tests.scripted.script import Script, read_script
 from tests.scripted.stream import TokenStream, completion
 
@@ -21,11 +22,13 @@ class ScriptedProvider:
     """Async context manager: listens on a free loopback port while it is entered.
 
     `requests` holds every request in the order of arrival, unless a journal does; `open` is how many are being
-    answered; `busy()` and `idle()` wait until there are some, or none.
+    answered; `busy()` and `idle()` wait until there are some, or none. `given` are answers by model, whatever the path;
+    all other models are scripts.
     """
 
     def __init__(self, journal: Path | None = None, port: int = 0) -> None:
         self.requests: list[Arrival] = []
+        self.given: dict[str, Given] = {}
         self._arrived_so_far = 0
         self.open = 0
         self.port = port
@@ -117,6 +120,10 @@ class ScriptedProvider:
         none.clear()
 
     async def _play(self, request: web.Request, arrival: Arrival) -> web.StreamResponse:
+        given = self.given.get(arrival.model)
+        if given is not None:
+            arrival.state = "cut" if given.cut else arrival.state
+            return await given.play(request)
         if not arrival.path.endswith((_ANSWERED, *_ONLY_REFUSED)):
             return _refusal(404, f"no such path: {arrival.path}")
         script = read_script(arrival.model)

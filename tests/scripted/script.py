@@ -8,6 +8,7 @@ A name is a kind, followed by options, all separated by `-`: `ok-n20-i5` streams
 | `obeys` | answers with as many tokens as the request allows, at most `n`; finish reason `length` when cut |
 | `status-<code>[-ra<s>]` | refuses with that status, and `Retry-After` |
 | `echo_key-<code>` | refuses, and repeats the caller's credentials in the message |
+| `echo_key_in_stream` | tells an error inside the stream that repeats the caller's credentials |
 | `endless_error` | status 500 with a body that does not end |
 | `html_200` | a web page with status 200 |
 | `redirect307` | a redirect to `/trap` of the same provider |
@@ -39,6 +40,7 @@ KINDS = frozenset(
         "obeys",
         "status",
         "echo_key",
+        "echo_key_in_stream",
         "endless_error",
         "html_200",
         "redirect307",

@@ -64,10 +64,15 @@ class TokenStream:
             case "eof_without_done":
                 self._arrival.state = "cut"
             case "error_event_in_200":
-                error = {"message": "The model crashed", "type": "server_error", "param": None, "code": None}
-                await self._event(orjson.dumps({"error": error}))
+                await self._error("The model crashed")
+            case "echo_key_in_stream":
+                await self._error(f"Not good: {self._arrival.headers['Authorization'].removeprefix('Bearer ')}")
             case _:
                 await self._finish(finish)
+
+    async def _error(self, words: str) -> None:
+        error = {"message": words, "type": "server_error", "param": None, "code": None}
+        await self._event(orjson.dumps({"error": error}))
 
     async def _finish(self, finish: str) -> None:
         await self._choices({}, finish)

@@ -26,6 +26,7 @@ class AnthropicMessages:
     name = NAME
     keepalive = b'event: ping\ndata: {"type": "ping"}\n\n'
     tells_input_first = True
+    failure_ends = False
 
     def read_envelope(self, doc: Doc, size: int) -> Envelope:
         return envelope.read_envelope(doc, size)

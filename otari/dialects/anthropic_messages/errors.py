@@ -18,6 +18,7 @@ _TYPES = {
     409: "invalid_request_error",
     413: "request_too_large",
     415: "invalid_request_error",
+    416: "invalid_request_error",
     421: "invalid_request_error",
     422: "invalid_request_error",
     426: "invalid_request_error",

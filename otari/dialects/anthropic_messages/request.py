@@ -1,7 +1,6 @@
 """Requests of Messages ↔ canonical requests."""
 
-from typing import Any
-
+from otari.dialects.allowed_tools import narrowed
 from otari.dialects.anthropic_messages import shape as shapes
 from otari.dialects.anthropic_messages import thinking
 from otari.dialects.anthropic_messages.blocks import NAME
@@ -10,7 +9,7 @@ from otari.dialects.anthropic_messages.envelope import named_user
 from otari.dialects.anthropic_messages.tools import TOOL_KEYS, limit_marks, read_choice, read_tools, write_tools
 from otari.dialects.anthropic_messages.turns import read_turns, write_turns
 from otari.dialects.envelope import is_private
-from otari.dialects.losses import Drop, collector
+from otari.dialects.losses import Drop, collector, lost_key
 from otari.dialects.tool_names import renamed, wire_names
 from otari.domain.chat import ChatRequest, Doc, Sampling
 from otari.domain.errors import invalid
@@ -25,10 +24,6 @@ _READ = frozenset(
     ]
 )
 _UNKNOWN_SAMPLING = (("seed", None), ("presence_penalty", 0), ("frequency_penalty", 0))  # and what says nothing
-# Keys of other dialects that say nothing which this request does not say: how a stream is told (always whole here),
-# and spellings of what has a canonical home.
-_SAID_ELSEWHERE = frozenset(["stream_options", "max_completion_tokens", "reasoning"])
-_SAYS_NOTHING: tuple[Any, ...] = (None, False, "", "auto", [], {})
 
 
 def read_request(doc: Doc) -> ChatRequest:
@@ -81,6 +76,7 @@ def write_request(request: ChatRequest, dropped: list[str] | None = None) -> Doc
     if request.choices != 1:
         raise invalid("This model gives one answer: n must be 1.", "n")
     if not own:
+        request = narrowed(request, drop)
         request = renamed(request, wire_names(request))
     system, messages = write_turns(request.turns, own, drop)
     limit = request.max_output_tokens
@@ -120,8 +116,8 @@ def _drop_foreign(request: ChatRequest, drop: Drop) -> None:
     if request.metadata:
         drop("metadata")
     for key, value in request.extras.items():
-        if key not in _SAID_ELSEWHERE and value not in _SAYS_NOTHING:
-            drop(key)
+        if (name := lost_key(key, value)) is not None:
+            drop(name)
 
 
 def _sampling(sampling: Sampling) -> Doc:

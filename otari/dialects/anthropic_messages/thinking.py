@@ -109,8 +109,7 @@ def write_foreign(request: ChatRequest, doc: Doc, drop: Drop) -> None:
         doc["thinking"] = {"type": "disabled"}
         return
     if decides_itself(request.model):
-        level = effort if isinstance(effort, str) else _effort_of(budget)
-        doc.setdefault("output_config", {})["effort"] = _LOWEST.get(level, level)
+        doc.setdefault("output_config", {})["effort"] = _level(effort, budget, drop)
         thinking: Doc = {"type": "adaptive"}
     else:
         tokens = budget if type(budget) is int else _BUDGETS.get(str(effort), _BUDGETS["medium"])
@@ -118,7 +117,19 @@ def write_foreign(request: ChatRequest, doc: Doc, drop: Drop) -> None:
     if not _think(thinking, request.max_output_tokens, doc):
         drop("reasoning")
         return
+    if type(budget) is int and thinking.get("budget_tokens", budget) != budget:
+        drop("thinking budget")
     _without_sampling(doc, drop)
+
+
+def _level(effort: Any, budget: Any, drop: Drop) -> str:
+    """The effort as this wire calls it."""
+    if not isinstance(effort, str):
+        drop("thinking budget")
+        return next((word for bound, word in _EFFORTS if budget <= bound), "xhigh")
+    if effort in _LOWEST:
+        drop(f"reasoning effort {effort}")
+    return _LOWEST.get(effort, effort)
 
 
 def _think(thinking: Doc, limit: int | None, doc: Doc) -> bool:
@@ -137,10 +148,6 @@ def _think(thinking: Doc, limit: int | None, doc: Doc) -> bool:
         thinking["budget_tokens"] = min(budget, limit - 1)
     doc["thinking"] = thinking
     return True
-
-
-def _effort_of(budget: Any) -> str:
-    return next((effort for bound, effort in _EFFORTS if budget <= bound), "xhigh")
 
 
 def _without_sampling(doc: Doc, drop: Drop) -> None:

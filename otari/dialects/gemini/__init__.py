@@ -28,6 +28,7 @@ class Gemini:
     name = NAME
     keepalive = b"\r\n"  # Google's clients take a comment for the beginning of an error, and skip empty lines
     tells_input_first = False
+    failure_ends = False
 
     def read_envelope(self, doc: Doc, size: int) -> Envelope:
         return envelope.read_envelope(doc, size)

@@ -4,7 +4,6 @@ The model and whether the answer is streamed stand in the URL: a body holds neit
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from otari.dialects.envelope import is_private
 from otari.dialects.gemini.envelope import model_in
@@ -13,16 +12,12 @@ from otari.dialects.gemini.parts import NAME
 from otari.dialects.gemini.thinking import THINKING
 from otari.dialects.gemini.tools import allowed_tools, read_choice, read_tools, write_tools
 from otari.dialects.gemini.turns import read_turns, write_turns
-from otari.dialects.losses import Drop, collector
+from otari.dialects.losses import Drop, collector, lost_key
 from otari.dialects.tool_names import renamed, wire_names
 from otari.domain.chat import ChatRequest, Doc
 from otari.domain.errors import invalid
 
 _READ = frozenset(["model", "stream", "contents", "systemInstruction", "tools", "generationConfig"])
-# Keys of other dialects that say nothing which this request does not say: how a stream is told (always whole here),
-# and spellings of what has a canonical home.
-_SAID_ELSEWHERE = frozenset(["stream_options", "max_completion_tokens", "reasoning"])
-_SAYS_NOTHING: tuple[Any, ...] = (None, False, "", "auto", [], {}, ["text"])
 
 
 def read_request(doc: Doc) -> ChatRequest:
@@ -90,5 +85,5 @@ def _carry_extras(request: ChatRequest, doc: Doc, names: Mapping[str, str], drop
         config = allowed_tools(value, names) if key == "tool_choice" and "tools" in doc else None
         if config is not None:
             doc["toolConfig"] = config
-        elif key not in _SAID_ELSEWHERE and value not in _SAYS_NOTHING:
-            drop(key)
+        elif (name := lost_key(key, value)) is not None:
+            drop(name)

@@ -94,7 +94,7 @@ def _level(effort: str | None, budget: int | None, model: str, drop: Drop) -> Do
         return {}
     if effort is None:
         effort = next((word for bound, word in _EFFORTS if budget is not None and budget <= bound), "high")
-        drop("reasoning budget")
+        drop("thinking budget")
     level = _LEVELS[effort]
     if is_pro(model) and level == "MINIMAL":
         level = "LOW"
@@ -115,5 +115,5 @@ def _budget(effort: str | None, budget: int | None, model: str, drop: Drop) -> D
     least = _LEAST_OF_PRO if is_pro(model) else _LEAST_OF_LITE if is_lite(model) else 1
     tokens = min(max(wanted, least), _MOST_OF_PRO if is_pro(model) else _MOST)
     if tokens != wanted:
-        drop("reasoning effort" if budget is None else "reasoning budget")
+        drop("reasoning effort" if budget is None else "thinking budget")
     return {"thinkingBudget": tokens}

@@ -35,6 +35,7 @@ class OpenAIChat:
     name = NAME
     keepalive = b": keepalive\n\n"
     tells_input_first = False
+    failure_ends = False
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

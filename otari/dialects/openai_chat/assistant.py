@@ -33,7 +33,7 @@ def read_assistant(message: Doc, new_id: Callable[[], str]) -> list[Part]:
         parts.append(read_call({"function": legacy}, new_id))
     keys = {key: value for key, value in message.items() if key not in _KNOWN_KEYS and value not in (None, [])}
     if keys:
-        parts.append(Opaque(NAME, {"type": MESSAGE_KEYS, "keys": keys}))
+        parts.append(Opaque(NAME, {"type": " ".join(keys), MESSAGE_KEYS: keys}))
     return parts
 
 
@@ -69,7 +69,7 @@ def _content(parts: tuple[Part, ...], terms: Terms) -> str | list[Doc]:
             terms.drop("refusal")
             docs.append({"type": "text", "text": part.text})
         elif isinstance(part, Opaque) and part.dialect == NAME:
-            docs += [] if part.doc.get("type") == MESSAGE_KEYS or OTHER_CALL in part.doc else [part.doc]
+            docs += [] if MESSAGE_KEYS in part.doc or OTHER_CALL in part.doc else [part.doc]
         elif isinstance(part, Opaque):
             terms.drop(word(part))
         elif not isinstance(part, _SHOWN):
@@ -102,8 +102,8 @@ def _reasoning(parts: tuple[Part, ...], terms: Terms, *, calls: bool) -> Doc:
 def _own_keys(parts: Iterable[Part]) -> Doc:
     keys: Doc = {}
     for part in parts:
-        if isinstance(part, Opaque) and part.dialect == NAME and part.doc.get("type") == MESSAGE_KEYS:
-            keys |= part.doc["keys"]
+        if isinstance(part, Opaque) and part.dialect == NAME and MESSAGE_KEYS in part.doc:
+            keys |= part.doc[MESSAGE_KEYS]
     return keys
 
 

@@ -11,7 +11,7 @@ from otari.domain.chat import Audio, Doc, Document, Image, Opaque, Part, Refusal
 from otari.domain.errors import invalid
 
 NAME = "openai-chat"
-MESSAGE_KEYS = "message_keys"  # the type of an Opaque that holds keys of a message which only this dialect knows
+MESSAGE_KEYS = "message_keys"  # the key of an Opaque that holds keys of a message which only this dialect knows
 OTHER_CALL = "tool_call"  # the key of an Opaque that holds a call of a kind which only this dialect knows
 PDF = "application/pdf"
 
@@ -134,7 +134,7 @@ def _write_part(part: Part, where: str, terms: Terms) -> Doc | None:
         case Document():
             return marked(_write_document(part, terms), part.cache, terms)
         case Opaque(dialect, doc) if dialect == NAME:
-            return None if doc.get("type") == MESSAGE_KEYS or OTHER_CALL in doc else doc
+            return None if MESSAGE_KEYS in doc or OTHER_CALL in doc else doc
         case Opaque():
             terms.drop(word(part))
         case _:

@@ -179,10 +179,7 @@ class ChatReader:
                 self._grow("thinking", thinking_text(thinking), events)
 
     def _read_carrier(self, extra: Doc, events: list[Event]) -> None:
-        """What of a thought must go back, in the block that `ChatWriter` tells at its end.
-
-        Blocks of several thoughts at once are of some that looked like one: whose the signature is can not be said.
-        """
+        """What of a thought must go back, in the block that `ChatWriter` tells at its end."""
         for family, box in extra.items():
             blocks = box.get("thinking_blocks") if isinstance(box, dict) else None
             if not isinstance(blocks, list):

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from otari.dialects.allowed_tools import narrowed
 from otari.dialects.envelope import is_private
-from otari.dialects.losses import collector
+from otari.dialects.losses import collector, lost_key
 from otari.dialects.openai_chat.calls import freeform_tools
 from otari.dialects.openai_chat.content import NAME
 from otari.dialects.openai_chat.reasoning import read_reasoning, write_reasoning
 from otari.dialects.openai_chat.terms import AS_WRITTEN, Terms
-from otari.dialects.openai_chat.tools import narrowed, read_choice, read_tools, write_tools
+from otari.dialects.openai_chat.tools import read_choice, read_tools, write_tools
 from otari.dialects.openai_chat.turns import read_turns, write_turns
 from otari.dialects.tool_names import wire_names
 from otari.domain.catalog import Quirks
@@ -32,9 +33,6 @@ _FROM_RESPONSES = {
     "service_tier": "service_tier",
     "text.verbosity": "verbosity",
 }
-# Keys of other dialects that say nothing which this request does not say, and values that ask for nothing.
-_SAID_ELSEWHERE = frozenset(["stream_options"])
-_SAYS_NOTHING: tuple[Any, ...] = (None, False, "", "auto", [], {})
 
 
 def read_request(doc: Doc) -> ChatRequest:
@@ -87,7 +85,7 @@ def write_request(request: ChatRequest, quirks: Quirks, dropped: list[str] | Non
     )
     if not own:
         _refuse(request, terms)
-        request = narrowed(request, terms)
+        request = narrowed(request, terms.drop)
     doc: Doc = {"model": request.model, "messages": write_turns(_turns(request, terms), terms)}
     doc |= write_tools(request, terms)
     doc |= _sampling(request, terms)
@@ -159,8 +157,8 @@ def _foreign_keys(request: ChatRequest, terms: Terms) -> Doc:
     for key, value in request.extras.items():
         if request.dialect == _RESPONSES and key in _FROM_RESPONSES and terms.quirks.openai_keys:
             keys[_FROM_RESPONSES[key]] = value
-        elif key not in _SAID_ELSEWHERE and value not in _SAYS_NOTHING:
-            terms.drop(key)
+        elif (name := lost_key(key, value)) is not None:
+            terms.drop(name)
     return keys
 
 

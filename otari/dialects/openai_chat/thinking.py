@@ -29,16 +29,24 @@ def reasoning_text(message: Doc) -> str:
 
 
 def read_thinking(message: Doc) -> list[Part]:
-    """The thinking of a message: the signed blocks that it carries, else its reasoning."""
-    extra = message.get("extra_content")
-    blocks = list(_read_blocks(extra)) if isinstance(extra, dict) else []
-    if blocks:
-        return blocks
-    text = reasoning_text(message)
+    """The thinking of a message: its reasoning, and in it the signed blocks that the message carries."""
+    extra, text = message.get("extra_content"), reasoning_text(message)
+    parts: list[Part] = []
+    told = 0  # characters of the text that stand in `parts`
+    for block in _read_blocks(extra) if isinstance(extra, dict) else ():
+        at = text.find(block.text, told)
+        if at >= 0:
+            parts += _plain(text[told:at])
+            told = at + len(block.text)
+        parts.append(block)
+    return parts + _plain(text[told:])
+
+
+def _plain(text: str) -> list[Part]:
     return [Thinking(text)] if text else []
 
 
-def _read_blocks(extra: Doc) -> Iterator[Part]:
+def _read_blocks(extra: Doc) -> Iterator[Thinking]:
     for family, box in extra.items():
         blocks = box.get("thinking_blocks") if isinstance(box, dict) else None
         maker = None if family == UNKNOWN_FAMILY else family
@@ -63,41 +71,28 @@ def write_thinking(thinking: Iterable[Thinking]) -> Doc:
     keys: Doc = {}
     if text := "".join(part.text for part in thinking):
         keys["reasoning_content"] = text
-    if any(is_signed(part) for part in thinking):
-        families: Doc = {}
-        for part in thinking:
-            _blocks_of(part, families).append(_write_block(part))
-        keys["extra_content"] = families
-    return keys
-
-
-def _blocks_of(part: Thinking, families: Doc) -> list[Doc]:
-    """Where the block of a thought belongs."""
-    box: Doc = families.setdefault(part.family or UNKNOWN_FAMILY, {"thinking_blocks": []})
-    blocks: list[Doc] = box["thinking_blocks"]
-    return blocks
+    families: Doc = {}
+    for part in thinking:
+        if is_signed(part):
+            box = families.setdefault(part.family or UNKNOWN_FAMILY, {"thinking_blocks": []})
+            box["thinking_blocks"].append(_write_block(part))
+    return keys | ({"extra_content": families} if families else {})
 
 
 class SignedBlocks:
-    """The same for a stream: each block is told whole, when its thought has ended, and has an `index` in its list, by
-    which clients gather lists from deltas. Nothing is told before one of the thoughts is signed.
+    """The same for a stream: the block of a thought is told whole at its end, with an `index`, by which clients gather
+    lists from deltas.
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Thinking] = []
         self._counts: dict[str | None, int] = {}
-        self._told = False
 
     def add(self, part: Thinking) -> Doc:
-        """The `extra_content` that a thought brings; {} when it brings none."""
-        self._waiting.append(part)
-        self._told = self._told or is_signed(part)
-        families: Doc = {}
-        while self._told and self._waiting:
-            thought = self._waiting.pop(0)
-            index = self._counts[thought.family] = self._counts.get(thought.family, -1) + 1
-            _blocks_of(thought, families).append({"index": index, **_write_block(thought)})
-        return families
+        """The `extra_content` that a thought brings; {} when nobody signed it."""
+        if not is_signed(part):
+            return {}
+        index = self._counts[part.family] = self._counts.get(part.family, -1) + 1
+        return {part.family or UNKNOWN_FAMILY: {"thinking_blocks": [{"index": index, **_write_block(part)}]}}
 
 
 def is_signed(part: Thinking) -> bool:

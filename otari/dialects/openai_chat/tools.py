@@ -182,34 +182,6 @@ def _offers(tools: Iterable[Tool | Opaque], name: str | None) -> bool:
     return any(isinstance(tool, Tool) and tool.name == name for tool in tools)
 
 
-def narrowed(request: ChatRequest, terms: Terms) -> ChatRequest:
-    """A request of Responses that allows only some of its tools, with no others: few servers know such a choice."""
-    match request.extras.get("tool_choice"):
-        case {"type": "allowed_tools", "tools": list(entries), **told}:
-            names = {entry.get("name") for entry in entries if isinstance(entry, dict)}
-        case _:
-            return request
-    terms.drop("allowed_tools")
-    parallel = request.extras.get("parallel_tool_calls")
-    return replace(
-        request,
-        tools=tuple(tool for tool in request.tools if isinstance(tool, Tool) and not names.isdisjoint(_names(tool))),
-        tool_choice=ToolChoice(
-            "required" if told.get("mode") == "required" else "auto",
-            parallel=parallel if isinstance(parallel, bool) else None,
-        ),
-        extras={k: v for k, v in request.extras.items() if k not in ("tool_choice", "parallel_tool_calls")},
-    )
-
-
-def _names(tool: Tool) -> Iterator[Any]:
-    """What a tool is called, here and in its own dialect."""
-    yield tool.name
-    inner = tool.native.doc.get("tool") if tool.native is not None else None
-    if isinstance(inner, dict):
-        yield inner.get("name")
-
-
 def _write_choice(choice: ToolChoice, terms: Terms) -> str | Doc:
     if choice.mode != "named":
         return choice.mode

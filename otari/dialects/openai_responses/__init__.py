@@ -32,6 +32,7 @@ class OpenAIResponses:
     name = NAME
     keepalive = b": keepalive\n\n"
     tells_input_first = False
+    failure_ends = True
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

@@ -1,17 +1,20 @@
 """Requests of Responses ↔ canonical requests."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from otari.dialects.allowed_tools import read_allowed
 from otari.dialects.envelope import is_private
-from otari.dialects.losses import Drop, collector
+from otari.dialects.losses import Drop, collector, lost_key
 from otari.dialects.openai_responses.content import NAME
 from otari.dialects.openai_responses.envelope import STORED
 from otari.dialects.openai_responses.tools import natives_of, read_choice, read_tools, write_choice, write_tools
 from otari.dialects.openai_responses.turns import TurnWriter, encrypted, read_turns
 from otari.dialects.tool_names import renamed, wire_names
-from otari.domain.chat import ChatRequest, Doc, Sampling, Shape
+from otari.domain.chat import ChatRequest, Doc, Document, Image, Sampling, Shape, ToolResult, Turn
 from otari.domain.errors import invalid
 
+OPENAIS = (NAME, "openai-chat")  # dialects whose file ids and metadata are OpenAI's
 ENCRYPTED = "reasoning.encrypted_content"
 MIN_OUTPUT_TOKENS = 16  # OpenAI refuses less
 
@@ -24,6 +27,7 @@ _SHAPE_KEYS = {"type", "name", "schema", "strict"}
 _DOTTED = ("reasoning.", "text.")  # keys of `extras` that stand inside these two objects
 # Keys of Chat Completions that mean the same here, and what this wire calls them.
 _FROM_CHAT = {
+    "parallel_tool_calls": "parallel_tool_calls",
     "prompt_cache_key": "prompt_cache_key",
     "prompt_cache_options": "prompt_cache_options",
     "prompt_cache_retention": "prompt_cache_retention",
@@ -31,9 +35,6 @@ _FROM_CHAT = {
     "service_tier": "service_tier",
     "verbosity": "text.verbosity",
 }
-# Keys of other dialects that say nothing which this request does not say, and values that ask for nothing.
-_SAID_ELSEWHERE = frozenset(["stream_options", "max_completion_tokens", "reasoning"])
-_SAYS_NOTHING: tuple[object, ...] = (None, False, "", "auto", [], {})
 # From a budget of thinking tokens to an effort: the bounds that any-llm uses.
 _EFFORTS = ((1024, "minimal"), (2048, "low"), (8192, "medium"), (24576, "high"))
 
@@ -78,9 +79,11 @@ def write_request(request: ChatRequest, dropped: list[str] | None = None) -> Doc
     own = request.dialect == NAME
     if request.choices != 1:
         raise invalid("This model gives one answer: n must be 1.", "n")
-    if not own:
-        request = renamed(request, wire_names(request))
-    extras = dict(request.extras) if own else _carried(request, drop)
+    if request.dialect not in OPENAIS:
+        _refuse_files(request.turns)
+    names = {} if own else wire_names(request)
+    request = renamed(request, names)
+    extras = dict(request.extras) if own else _carried(request, names, drop)
     tools = write_tools(request, drop)
     natives = natives_of(request.tools)
     stored = any(extras.get(key) for key in STORED)
@@ -110,14 +113,31 @@ def write_request(request: ChatRequest, dropped: list[str] | None = None) -> Doc
     return doc
 
 
-def _carried(request: ChatRequest, drop: Drop) -> Doc:
-    """The extras of another dialect that mean the same here; names the others."""
+def _refuse_files(turns: Iterable[Turn]) -> None:
+    """A file id of another provider means nothing to this one."""
+    said = [part for turn in turns for part in turn.parts]
+    returned = [part for result in said if isinstance(result, ToolResult) for part in result.parts]
+    for part in said + returned:
+        if isinstance(part, Image | Document) and part.file_id is not None:
+            kind = "image" if isinstance(part, Image) else "file"
+            told = f"A file id of another provider means nothing to this model. Send the {kind} as data."
+            raise invalid(told, "messages")
+
+
+def _carried(request: ChatRequest, names: Mapping[str, str], drop: Drop) -> Doc:
+    """The extras of another dialect that mean the same here; names the others. `names` are those of tools on the wire,
+    where they differ.
+    """
     extras: Doc = {}
     for key, value in request.extras.items():
-        if request.dialect == "openai-chat" and key in _FROM_CHAT:
+        allowed = read_allowed(value) if key == "tool_choice" and request.tools else None
+        if allowed is not None:
+            told = [{"type": "function", "name": names.get(name, name)} for name in allowed.names]
+            extras[key] = {"type": "allowed_tools", "mode": "required" if allowed.required else "auto", "tools": told}
+        elif request.dialect == "openai-chat" and key in _FROM_CHAT:
             extras[_FROM_CHAT[key]] = value
-        elif key not in _SAID_ELSEWHERE and value not in _SAYS_NOTHING:
-            drop(key)
+        elif (name := lost_key(key, value)) is not None:
+            drop(name)
     return extras
 
 
@@ -142,12 +162,12 @@ def _write_numbers(request: ChatRequest, doc: Doc, own: bool, drop: Drop) -> Non
 
 def _write_objects(request: ChatRequest, doc: Doc, extras: Doc, drop: Drop) -> None:
     """`reasoning`, `text`, `metadata`, and all keys that only this dialect knows."""
-    effort = _effort(request.reasoning)
+    effort = _effort(request.reasoning, drop)
     if effort is not None:
         doc["reasoning"] = {"effort": effort}
     if request.shape is not None:
         doc["text"] = {"format": _write_shape(request.shape)}
-    if request.metadata is not None and request.dialect in (NAME, "openai-chat"):
+    if request.metadata is not None and request.dialect in OPENAIS:
         doc["metadata"] = request.metadata
     elif request.metadata and request.metadata.keys() != {"user_id"}:  # who asks is told to no provider
         drop("metadata")
@@ -180,11 +200,12 @@ def _read_reasoning(told: Any) -> tuple[Doc | None, Doc]:
     return {"effort": effort} if isinstance(effort, str) and effort != "auto" else None, rest
 
 
-def _effort(reasoning: Doc | None) -> str | None:
+def _effort(reasoning: Doc | None, drop: Drop) -> str | None:
     match reasoning:
         case {"effort": str(effort)}:
             return effort
         case {"budget_tokens": int(budget)}:
+            drop("thinking budget")
             return next((effort for bound, effort in _EFFORTS if budget <= bound), "xhigh")
     return None
 

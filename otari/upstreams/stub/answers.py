@@ -45,7 +45,7 @@ def read_answer(value: object, path: str, problems: Problems, groups: Iterable[s
         expect = read_when(fields.take("expect"), fields.at("expect"), problems)
     reader = BlockReader(problems, frozenset(groups) | (groups_of(expect) if expect else frozenset()))
     if fields.has("error"):
-        refusal = _refusal(fields, reader)
+        refusal = read_refusal(fields, reader)
         for key in fields.left:
             fields.note(key, "can not stand beside error; an error is the whole answer")
         return Answer(refusal=refusal, expect=expect)
@@ -59,10 +59,28 @@ def read_answer(value: object, path: str, problems: Problems, groups: Iterable[s
         id=fields.text("id"),
         status=fields.whole("status", 200, 299) or 200,
         headers=dict(_headers(fields)),
-        pace=read_pace(fields, "stream") if fields.has("stream") else None,
+        pace=_pace(fields),
     )
-    fields.done([*IN_A_ROW, "cut_args_at", "blocks", "error", "stream", *(["expect"] if step else [])])
+    fields.done([*IN_A_ROW, "cut_args_at", "blocks", "error", "stream", "timing", *(["expect"] if step else [])])
     return answer
+
+
+def _pace(fields: Fields) -> Pace | None:
+    """The pace of a reply: `stream` as in the defaults, or `timing`, as a recording has it."""
+    if fields.has("timing") and fields.has("stream"):
+        fields.note("timing", "is a pace too; give one of timing and stream")
+    if fields.has("stream"):
+        fields.take("timing")
+        return read_pace(fields, "stream")
+    if not fields.has("timing"):
+        return None
+    told = fields.items("timing")
+    read = [duration_of(value, path, fields.problems) for path, value in told]
+    if len(read) != 2:
+        fields.note("timing", "must be two durations: to the first frame, and between tokens, as [640ms, 31ms]")
+        return None
+    first, gap = (seconds or 0.0 for seconds in read)
+    return Pace(first, 1 / gap if gap else 0.0)
 
 
 def read_pace(fields: Fields, name: str) -> Pace:
@@ -107,7 +125,8 @@ def _blocks(fields: Fields, reader: BlockReader) -> Iterator[Block]:
             yield block
 
 
-def _refusal(fields: Fields, reader: BlockReader) -> ErrorReply | None:
+def read_refusal(fields: Fields, reader: BlockReader) -> ErrorReply | None:
+    """The HTTP error under `error`: a status, or a map with status, retry_after and message."""
     path = fields.at("error")
     value = fields.take("error")
     if isinstance(value, int) and not isinstance(value, bool):

@@ -66,7 +66,7 @@ class BlockReader:
                 if seconds is not None:
                     yield Pause(seconds)
             case "cut":
-                cut = self._cut(value, path)
+                cut = self.cut(value, path)
                 if cut is not None:
                     yield cut
 
@@ -137,10 +137,11 @@ class BlockReader:
 
     def _check_places(self, text: str, path: str) -> None:
         for name in unknown_places(text, self.groups):
-            hint = nearest(name, {*NAMES, *self.groups, "lorem:20"})
+            hint = nearest(name, {*NAMES, *self.groups, "lorem:20", "body.PLACE"})
             self.problems.note(path, f"${{{name}}} is filled by nothing; {hint}; write $${{ for a plain ${{")
 
-    def _cut(self, value: object, path: str) -> Cut | None:
+    def cut(self, value: object, path: str) -> Cut | None:
+        """The cut that a word tells."""
         if isinstance(value, str) and value.startswith("error:"):
             status = value.removeprefix("error:").strip()
             if status.isascii() and status.isdigit() and 400 <= int(status) <= 599:

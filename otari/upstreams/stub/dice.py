@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
+from copy import copy
 
 import orjson
 
+from otari.domain.arrival import DEFAULT_SESSION
 from otari.domain.chat import Doc
 from otari.domain.errors import invalid
 
@@ -35,7 +37,7 @@ class Dice:
 
 
 class Identity:
-    """What makes one answer itself: the seed of the script, the rule, the step and the request.
+    """What makes one answer itself: the seed of the script, the rule, the step, the session and the request.
 
     Raises OtariError(INVALID) for a request that is nested too deeply.
 
@@ -43,19 +45,28 @@ class Identity:
     white space in the request do not matter, and neither does whether the answer is streamed.
     """
 
-    def __init__(self, seed: int, rule: str, step: int, request: Doc) -> None:
+    def __init__(self, seed: int, rule: str, step: int, request: Doc, session: str = DEFAULT_SESSION) -> None:
         asked = {key: value for key, value in request.items() if key not in _TRAVEL}
         try:
             told = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             raise invalid("The request is nested too deeply: the stub reads at most 250 levels.") from None
-        place = orjson.dumps([str(seed), rule, step])
-        self._key = hashlib.blake2b(place + told, digest_size=32).digest()
+        named = [] if session == DEFAULT_SESSION else [session]
+        place = orjson.dumps([str(seed), rule, step, *named])
+        self.key = hashlib.blake2b(place + told, digest_size=32).digest()
+
+    def again(self, number: int) -> "Identity":
+        """That of the same request when it has come `number` times before: other ids, as a provider would give."""
+        if number == 0:
+            return self
+        other = copy(self)
+        other.key = hashlib.blake2b(number.to_bytes(8, "big"), key=self.key, digest_size=32).digest()
+        return other
 
     def id(self, prefix: str, purpose: str) -> str:
         """An id with 24 hexadecimal digits, another one for each `purpose`."""
-        return prefix + hashlib.blake2b(purpose.encode(), key=self._key, digest_size=12).hexdigest()
+        return prefix + hashlib.blake2b(purpose.encode(), key=self.key, digest_size=12).hexdigest()
 
     def dice(self, purpose: str) -> Dice:
         """Numbers for one `purpose`."""
-        return Dice(hashlib.blake2b(purpose.encode(), key=self._key, digest_size=32).digest())
+        return Dice(hashlib.blake2b(purpose.encode(), key=self.key, digest_size=32).digest())

@@ -14,15 +14,25 @@ MAX_PAUSE_S = 3600.0
 
 
 class Problems:
-    """What is wrong with a script, in the order it was found."""
+    """What is wrong with a script, in the order it was found. `lines` says where in the file each place stands."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, lines: Mapping[str, int] | None = None) -> None:
         self.source = source
+        self.lines = lines or {}
         self.found: list[str] = []
 
     def note(self, path: str, text: str) -> None:
         """Note that `path` (as `rules[0].when.user`; "" is the whole script) is wrong."""
-        self.found.append(f"{self.source}: {path}: {text}" if path else f"{self.source}: {text}")
+        place = self.place(path)
+        self.found.append(f"{place}: {path}: {text}" if path else f"{place}: {text}")
+
+    def place(self, path: str) -> str:
+        """Where `path` stands: the file and, where it is known, the line; of what is missing, that of what lacks it."""
+        at = path
+        while at and at not in self.lines:
+            at = at[: max(at.rfind("."), at.rfind("["), 0)]
+        line = self.lines.get(at)
+        return self.source if line is None else f"{self.source}, line {line}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

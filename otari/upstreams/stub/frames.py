@@ -74,6 +74,14 @@ def at_once(beats: tuple[Beat, ...], dialect: Dialect, request: Doc, pace: Pace,
         yield cut
 
 
+def nothing(cut: Cut, *, stream: bool) -> Iterator[Move]:
+    """An answer that breaks off before its first byte."""
+    if cut.kind == "garbage":
+        yield GARBAGE_FRAME if stream else GARBAGE_BODY
+    else:
+        yield cut
+
+
 def failure_message(status: int) -> str:
     """What the provider of the stub says when the script makes it fail."""
     return f"The stub was told to fail with status {status}"

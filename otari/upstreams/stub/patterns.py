@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from otari.upstreams.stub.fields import Problems, text_of
+from otari.upstreams.stub.normal import squeezed
+from otari.upstreams.stub.patience import search
 from otari.upstreams.stub.rules import Bound, Comparison, Pattern
 
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
@@ -55,18 +57,19 @@ def _regex(text: str, path: str, problems: Problems) -> Pattern | None:
 
 
 def fits(pattern: Pattern, text: str, groups: dict[str, str]) -> bool:
-    """Whether `text` passes.
+    """Whether `text` passes. In plain texts, any run of white space is as good as another.
 
-    What named groups caught is added to `groups` (a group that took no part is "").
+    What named groups caught is added to `groups` (a group that took no part is ""). Raises TooSlow for a regular
+    expression that does not come to an end.
     """
     match pattern.operator:
         case "contains":
-            return pattern.text in text
+            return pattern.text in text or (pattern.spaced and squeezed(pattern.text) in squeezed(text))
         case "equals":
-            return pattern.text == text.strip() or pattern.text == text
+            return pattern.text == text or squeezed(pattern.text).strip() == squeezed(text).strip()
         case "regex":
             assert pattern.regex is not None
-            found = pattern.regex.search(text)
+            found = search(pattern.regex, text)
             if found is None:
                 return False
             groups.update({name: value or "" for name, value in found.groupdict().items()})

@@ -1,4 +1,4 @@
-"""Cutting text the way a model streams it: words with the space before them, Chinese and Japanese per character.."""
+"""Cutting text the way a model streams it: words with the space before them, Chinese and Japanese per character."""
 
 import re
 from collections.abc import Iterator

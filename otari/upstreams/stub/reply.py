@@ -1,7 +1,8 @@
-"""A scripted answer → canonical events with pauses and cuts between them, and the canonical reply they add up to.."""
+"""A scripted answer → canonical events with pauses and cuts between them, and the canonical reply they add up to."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -26,13 +27,13 @@ from otari.domain.chat import (
     fold,
 )
 from otari.domain.tokens import Counter
+from otari.upstreams.stub.defaults import CLOCK, Defaults
 from otari.upstreams.stub.dice import Identity
 from otari.upstreams.stub.matching import Match
 from otari.upstreams.stub.pieces import argument_pieces, pieces
 from otari.upstreams.stub.rules import Block, CallTool, Cut, Pause, Say, SayJson, Think
 from otari.upstreams.stub.sample import sample
 from otari.upstreams.stub.scene import Scene
-from otari.upstreams.stub.script import Defaults
 from otari.upstreams.stub.templates import fill, fill_all
 from otari.upstreams.stub.usage import usage_of
 
@@ -50,29 +51,39 @@ _ASKED = "reasoning.encrypted_content"  # OpenAI signs only when `include` says 
 
 @dataclass(frozen=True, slots=True)
 class Casting:
-    """Everything that an answer is made from: the request, what a script sees of it, and the rule that fits.."""
+    """Everything that an answer is made from: the request, what a script sees of it, and the rule that fits."""
 
     request: ChatRequest
     scene: Scene
     match: Match
     identity: Identity
     defaults: Defaults
+    created: int = CLOCK
 
     def values(self) -> Mapping[str, str]:
         """What fills the places of templates."""
-        scene = self.scene
-        return {
-            **self.match.groups,
-            "user": scene.texts["user"],
-            "model": scene.model,
-            "turn": str(scene.turn),
-            "call": scene.called,
-            "tool_result": scene.texts["tool_result"],
-        }
+        return values_of(self.scene, self.match)
 
     def filled(self, text: str) -> str:
         """A template with its places filled."""
-        return fill(text, self.values(), self.defaults.seed)
+        return fill(text, self.values(), self.defaults.seed, self.scene.body)
+
+    def filled_all(self, value: Any) -> Any:
+        """A JSON value with every template in it filled."""
+        return fill_all(value, self.values(), self.defaults.seed, self.scene.body)
+
+
+def values_of(scene: Scene, match: Match) -> Mapping[str, str]:
+    """What fills the places of templates in the answer to a request."""
+    return {
+        **match.groups,
+        "user": scene.texts["user"],
+        "model": scene.model,
+        "turn": str(scene.turn),
+        "call": scene.called,
+        "tool_result": scene.texts["tool_result"],
+        "session": scene.came.session,
+    }
 
 
 def beats(cast: Casting, counter: Counter) -> tuple[Beat, ...]:
@@ -81,7 +92,7 @@ def beats(cast: Casting, counter: Counter) -> tuple[Beat, ...]:
     prefix, _ = _PREFIXES.get(cast.scene.surface, _PREFIX)
     reply_id = answer.id or cast.identity.id(prefix, "reply")
     played = list(_parts(answer.blocks, cast))
-    start = Started(reply_id, answer.model or cast.request.model, cast.defaults.clock)
+    start = Started(reply_id, answer.model or cast.scene.model, cast.created)
     if played and isinstance(played[-1], Cut):
         return (start, *played)
     parts = _whole(start, played, Finish.END).parts
@@ -161,17 +172,15 @@ def _part(block: Say | Think | SayJson | CallTool, number: int, cast: Casting) -
         case Think(text):
             return Thinking("", family=_FAMILIES.get(cast.scene.surface)), pieces(cast.filled(text))
         case SayJson(value, auto):
-            if auto:
-                made = sample(cast.scene.schema, cast.identity.dice(f"sample {number}"))
-            else:
-                made = fill_all(value, cast.values(), cast.defaults.seed)
+            dice = cast.identity.dice(f"sample {number}")
+            made = sample(cast.scene.schema, dice) if auto else cast.filled_all(value)
             return Text(""), argument_pieces(orjson.dumps(made).decode())
         case CallTool():
             return _call(block, number, cast)
 
 
 def _call(block: CallTool, number: int, cast: Casting) -> tuple[ToolCall, Iterator[str]]:
-    filled = fill_all(block.arguments, cast.values(), cast.defaults.seed)
+    filled = cast.filled_all(block.arguments)
     arguments = filled if isinstance(filled, str) else orjson.dumps(filled).decode()
     if block.cut_at is not None:
         arguments = arguments[: int(len(arguments) * block.cut_at)]

@@ -23,6 +23,11 @@ class Pattern:
     text: str
     regex: re.Pattern[str] | None = None
 
+    @property
+    def spaced(self) -> bool:
+        """Whether there is white space in it."""
+        return any(map(str.isspace, self.text))
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -33,11 +38,21 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """One test of a place in the request's body: `path` as written, its `steps`, and the pattern or value there."""
+
+    path: str
+    steps: tuple[str | int, ...]
+    wanted: Pattern | bool | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
 class When:
     """Conditions that must all hold; None or empty means "not asked".
 
-    `surface` and `model` hold alternatives (any of), `texts` maps user, system, last, tool_result and thought to
-    patterns that must all fit, `tools` and `has` must all be present.
+    `surface`, `model`, `session` and `key` hold alternatives (any of), `texts` maps user, system, last, tool_result and
+    thought to patterns that must all fit, and so do `headers` by lower-case name; `tools`, `has` and `body` must all be
+    there. `digest` is what the digest of the request begins with.
     """
 
     surface: tuple[str, ...] = ()
@@ -48,6 +63,11 @@ class When:
     step: Bound | None = None
     stream: bool | None = None
     has: tuple[str, ...] = ()
+    headers: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    body: tuple[Place, ...] = ()
+    session: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +99,7 @@ class CallTool:
 
 @dataclass(frozen=True, slots=True)
 class SayJson:
-    """Answer text that is JSON: `value`, or with `auto` an instance of the schema that the request asks for.."""
+    """Answer text that is JSON: `value`, or with `auto` an instance of the schema that the request asks for."""
 
     value: Any = None
     auto: bool = False
@@ -135,10 +155,26 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a script wants of a single-shot answer; None is as usual.
+
+    `dims` is the length of vectors; `scores` are the relevance of documents by their text; `flags` what is found in
+    every input; `fill` the colour of pictures, as "#336699"; `text` what a recording says.
+    """
+
+    dims: int | None = None
+    scores: Mapping[str, float] | None = None
+    flags: tuple[str, ...] | None = None
+    fill: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """One scripted answer: a refusal, or blocks in order."""
+    """One scripted answer: a refusal, or blocks in order, or for a single-shot call a wish."""
 
     blocks: tuple[Block, ...] = ()
+    wish: Wish | None = None
     refusal: ErrorReply | None = None
     expect: When | None = None
     tokens: Tokens = Tokens()
@@ -154,11 +190,61 @@ class Answer:
 class Rule:
     """When a request fits `when`, it gets an answer.
 
-    With `stepped`, `answers[n]` is for the request with n assistant messages after the last user message;
-    otherwise the one answer is for all.
+    With `stepped`, `answers[n]` is for the request with n assistant messages after the last user message. With
+    `sequence`, they are given one after the other, counted by session, and the word says what comes after the last: it
+    again, all of them again, or nothing. Otherwise the one answer is for all. `aside`: the answers count nowhere.
     """
 
     id: str
     when: When
     answers: tuple[Answer, ...]
     stepped: bool = False
+    sequence: Literal["", "last", "loop", "miss"] = ""
+    aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with requests that fit `when`: the first `times` of them, each `every`th, or a `share`.
+
+    With none of the three it is all of them. `at` says where: between gateway and provider, or on the way to the
+    client. First comes `delay_s` of silence, then the `refusal` instead of the answer, or the `cut`, when so much of it
+    (0.0 to 1.0) has been sent as `after` says.
+    """
+
+    id: str
+    when: When
+    at: Literal["upstream", "client"] = "upstream"
+    times: int | None = None
+    every: int | None = None
+    share: float | None = None
+    delay_s: float = 0.0
+    refusal: ErrorReply | None = None
+    cut: Cut | None = None
+    after: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Requests and tokens per minute, counted for each key, each session, or for `all` together."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    scope: Literal["key", "session", "all"] = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """How many requests there must be that a rule answered, and that fit: from `least` to `most` (None: any number).
+
+    `rule` "" is any rule, none included. Requests that are answered aside count only where their rule is named.
+    """
+
+    rule: str
+    model: tuple[str, ...]
+    user: tuple[Pattern, ...]
+    tools: tuple[str, ...]
+    headers: Mapping[str, tuple[Pattern, ...]]
+    session: tuple[str, ...]
+    least: int
+    most: int | None

@@ -5,8 +5,9 @@ comes, and several clients can share one stub without a counter between them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from otari.domain.arrival import Arrival
 from otari.domain.chat import (
     ChatRequest,
     Doc,
@@ -22,6 +23,7 @@ from otari.domain.chat import (
     ToolResult,
     Turn,
 )
+from otari.upstreams.stub.digest import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,9 @@ class Scene:
     `texts` holds user (the last user message), system (all system and developer messages), last (the last
     message), tool_result (the results that came since the last assistant message) and thought (what that
     message gives back of its thinking). `turn` is the number of user messages before the last one; `step`
-    the number of assistant messages after it. `called` names
-    the tool whose result came last. `schema` is the JSON Schema that the answer must fit, if the request
-    has one.
+    the number of assistant messages after it. `called` names the tool whose result came last. `schema` is
+    the JSON Schema that the answer must fit, if the request has one. `came` is its HTTP request, `body` what
+    the provider was sent, `request` the same as it was understood.
     """
 
     surface: str
@@ -46,10 +48,31 @@ class Scene:
     features: frozenset[str]
     called: str = ""
     schema: Doc | None = None
+    came: Arrival = field(default_factory=Arrival)
+    body: Doc = field(default_factory=dict)
+    request: ChatRequest = field(default_factory=lambda: ChatRequest("", ()))
+    _digests: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
+
+    def digest(self, forms: tuple[str, ...]) -> str:
+        """The digest of the request (`digest.digest_of`), made when it is first asked for."""
+        known = self._digests.get(forms)
+        if known is None:
+            known = self._digests[forms] = digest_of(self.request, forms)
+        return known
 
 
-def scene_of(request: ChatRequest, surface: str) -> Scene:
-    """The scene of a chat request that came in on `surface`."""
+def scene_of(
+    request: ChatRequest,
+    surface: str,
+    came: Arrival | None = None,
+    body: Doc | None = None,
+    model: str | None = None,
+    stream: bool | None = None,
+) -> Scene:
+    """The scene of a chat request that came in on `surface`, by the HTTP request `came` and with this `body`.
+
+    `model` and `stream` count where they are told, whatever the request says.
+    """
     turns = request.turns
     asked = _asked(turns)
     since = turns[asked[-1] + 1 :] if asked else turns
@@ -57,7 +80,7 @@ def scene_of(request: ChatRequest, surface: str) -> Scene:
     results = [p for turn in turns[answered + 1 :] for p in turn.parts if isinstance(p, ToolResult)]
     return Scene(
         surface=surface,
-        model=request.model,
+        model=request.model if model is None else model,
         texts={
             "user": text_of(turns[asked[-1]].parts) if asked else "",
             "system": "\n".join(text_of(t.parts) for t in turns if t.role in ("system", "developer")),
@@ -68,10 +91,13 @@ def scene_of(request: ChatRequest, surface: str) -> Scene:
         tools=tuple(_tool_name(tool) for tool in request.tools),
         turn=max(len(asked) - 1, 0),
         step=sum(turn.role == "assistant" for turn in since),
-        stream=request.stream,
+        stream=request.stream if stream is None else stream,
         features=frozenset(_features(request)),
         called=_name_of_call(turns, results[-1].call_id) if results else "",
         schema=request.shape.schema if request.shape else None,
+        came=came or Arrival(),
+        body=body or {},
+        request=request,
     )
 
 

@@ -1,23 +1,36 @@
 """A whole stub script: its defaults and rules, and the strict reading of one.
 
-The caller has parsed the file already (only `config.py` reads YAML). All problems are told at once, each
+The caller has parsed the files already (only `otari.config` reads YAML). All problems are told at once, each
 with its place and what was probably meant: a script that is half understood would make tests pass for the
 wrong reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
-from typing import Literal, cast
+from typing import NamedTuple, cast
 
-from otari.upstreams.stub.answers import read_answer, read_pace
+from otari.upstreams.stub.answers import read_answer
 from otari.upstreams.stub.conditions import groups_of, read_when
+from otari.upstreams.stub.defaults import CLOCK, Defaults, read_defaults
 from otari.upstreams.stub.fields import Fields, Problems, fields_of
-from otari.upstreams.stub.rules import Answer, Pace, Rule, When
+from otari.upstreams.stub.rules import Answer, Expectation, Fault, Limits, Rule, When
+from otari.upstreams.stub.sections import (
+    note_unknown_rules,
+    read_expectations,
+    read_faults,
+    read_id,
+    read_limits,
+)
+from otari.upstreams.stub.wishes import WISHES, check_surface, read_wish
+
+__all__ = ["CLOCK", "VERSION", "Defaults", "Script", "ScriptError", "Source", "read_script", "read_scripts"]
 
 VERSION = 1
-CLOCK = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
-Fallback = Literal["ok", "echo", "lorem"]
+# What answers without a rule.
+UNSCRIPTED = (
+    *("echo", "fallback-ok", "fallback-echo", "fallback-lorem"),
+    *("any-embeddings", "any-rerank", "any-moderations", "any-images", "any-speech", "any-transcriptions"),
+)
 
 
 class ScriptError(Exception):
@@ -28,28 +41,27 @@ class ScriptError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds for all rules.
+class Source(NamedTuple):
+    """One file: what stands in it as plain values, its name, and the line of every place in it (`rules[0].when`)."""
 
-    `strict` makes a request that fits no rule an error; else `fallback` answers it. `clock` is the
-    `created` time of every answer, in seconds since the epoch.
-    """
-
-    strict: bool = True
-    fallback: Fallback = "ok"
-    seed: int = 0
-    clock: int = CLOCK
-    tokens: Literal["approx"] = "approx"
-    pace: Pace = field(default_factory=Pace)
+    doc: object
+    name: str
+    lines: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Rules in the order in which they are tried; the first that fits wins."""
+    """Rules in the order in which they are tried; the first that fits wins.
 
-    defaults: Defaults = Defaults()
+    `expect` is what must have been asked by the end of the run. `places` says where each rule was written, by its id.
+    """
+
+    defaults: Defaults = field(default_factory=Defaults)
     rules: tuple[Rule, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    limits: Limits | None = None
+    expect: tuple[Expectation, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def read_script(doc: object, source: str) -> Script:
@@ -58,16 +70,115 @@ def read_script(doc: object, source: str) -> Script:
     Raises ScriptError with all problems: a missing or unknown version, unknown keys, values of the wrong
     form, bad regular expressions, templates that nothing fills, ids that are used twice.
     """
-    problems = Problems(source)
-    script = Script()
-    fields = fields_of(doc, "", problems)
-    if fields is not None:
+    return read_scripts([Source(doc, source)])
+
+
+def read_scripts(sources: Iterable[Source]) -> Script:
+    """Several files as one script, their rules one after the other. What a later one says of `defaults` counts.
+
+    Raises ScriptError as `read_script` does.
+    """
+    reader = _Reader()
+    for source in sources:
+        reader.read(source)
+    return reader.script()
+
+
+class _Reader:
+    """Reads files one after the other."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problems] = []
+        self._defaults: dict[str, object] = {}
+        self._rules: list[Rule] = []
+        self._faults: list[Fault] = []
+        self._expect: list[tuple[Problems, tuple[Expectation, ...]]] = []
+        self._limits: Limits | None = None
+        self._ids: dict[str, str] = {}
+        self._places: dict[str, str] = {}
+        self._many = 0
+
+    def read(self, source: Source) -> None:
+        problems = Problems(source.name, source.lines)
+        self._problems.append(problems)
+        self._many += 1
+        fields = fields_of(source.doc, "", problems)
+        if fields is None:
+            return
         _read_version(fields)
-        script = Script(_read_defaults(fields), tuple(_read_rules(fields)))
-        fields.done()
-    if problems.found:
-        raise ScriptError(tuple(problems.found))
-    return script
+        told = fields.left.get("defaults")
+        if isinstance(told, dict):
+            self._defaults |= told
+        inner = fields.fields("defaults")
+        if inner is not None:
+            read_defaults(inner)  # for its problems: what counts is read when all files have spoken
+        fields.take("include")  # whoever parsed the file has followed it
+        fields.fields("recorded")  # of a recording: when and of whom, for people
+        self._rules += self._read_rules(fields)
+        for path, fault in read_faults(fields, self._prefix(problems)):
+            self._claim(fault.id, path, problems)
+            self._faults.append(fault)
+        limits = read_limits(fields)
+        if limits is not None and self._limits is not None:
+            fields.note("limits", "another script has limits already; they can stand in one only")
+        self._limits = self._limits or limits
+        self._expect.append((problems, tuple(read_expectations(fields))))
+        fields.done(["include", "recorded"])
+
+    def script(self) -> Script:
+        for problems, expect in self._expect:
+            note_unknown_rules(expect, {*self._ids, *UNSCRIPTED}, problems)
+        found = tuple(line for problems in self._problems for line in problems.found)
+        if found:
+            raise ScriptError(found)
+        defaults = read_defaults(Fields(cast("Mapping[object, object]", self._defaults), "defaults", Problems("")))
+        expected = tuple(expectation for _, expect in self._expect for expectation in expect)
+        return Script(defaults, tuple(self._rules), tuple(self._faults), self._limits, expected, self._places)
+
+    def _prefix(self, problems: Problems) -> str:
+        """What stands in front of the names of what has none: the file, unless it is the first one."""
+        return "" if self._many == 1 else f"{problems.source}:"
+
+    def _read_rules(self, fields: Fields) -> Iterator[Rule]:
+        for path, value in fields.items("rules"):
+            inner = fields_of(value, path, fields.problems)
+            if inner is not None:
+                rule = read_rule(inner, self._prefix(fields.problems) + path)
+                self._claim(rule.id, path, fields.problems)
+                yield rule
+
+    def _claim(self, name: str, path: str, problems: Problems) -> None:
+        """Note an id that is taken."""
+        if name in self._ids:
+            problems.note(f"{path}.id", f"{name!r} is the id of {self._ids[name]} already")
+        else:
+            self._ids[name] = path if self._many == 1 else problems.place(path)
+            self._places[name] = problems.place(path)
+
+
+def read_rule(fields: Fields, name: str) -> Rule:
+    """One rule; `name` is its id when it has none of its own."""
+    rule_id = read_id(fields)
+    when = When()
+    if fields.has("when"):
+        when = read_when(fields.take("when"), fields.at("when"), fields.problems)
+    stepped, in_sequence = fields.has("steps"), fields.has("replies")
+    after = fields.word("after", ("last", "loop", "miss"))
+    if after is not None and not in_sequence:
+        fields.note("after", "says what comes after the last of `replies`, and there are none")
+    aside = fields.flag("aside") or False
+    fields.take("seen")  # of a recording, for people
+    rule = Rule(
+        rule_id or name,
+        when,
+        _read_answers(fields, when),
+        stepped,
+        (after or "miss") if in_sequence else "",  # type: ignore[arg-type]  # one of the words above
+        aside,
+    )
+    check_surface(fields, when, rule.answers)
+    fields.done(["when", "reply", "replies", "steps", *WISHES])
+    return rule
 
 
 def _read_version(fields: Fields) -> None:
@@ -80,84 +191,20 @@ def _read_version(fields: Fields) -> None:
         fields.note("stub", f"version {version!r} is not known; this is version {VERSION}")
 
 
-def _read_defaults(fields: Fields) -> Defaults:
-    inner = fields.fields("defaults")
-    if inner is None:
-        return Defaults()
-    strict = inner.flag("strict")
-    word_fallback = inner.word("fallback", ("ok", "echo", "lorem")) or "ok"
-    inner.word("tokens", ("approx",))
-    defaults = Defaults(
-        strict=True if strict is None else strict,
-        fallback=cast(Fallback, word_fallback),
-        seed=inner.whole("seed") or 0,
-        clock=_read_clock(inner),
-        pace=read_pace(inner, "stream"),
-    )
-    inner.done()
-    return defaults
-
-
-def _read_clock(fields: Fields) -> int:
-    """A point in time: YAML gives one as a datetime or date, quoted it comes as text.
-
-    Without a zone it is UTC.
-    """
-    value = fields.take("clock")
-    if value is None:
-        return CLOCK
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if not isinstance(value, datetime):
-        fields.note("clock", "must be a point in time such as 2026-01-01T00:00:00Z")
-        return CLOCK
-    seconds = int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
-    if seconds < 0:
-        fields.note("clock", "must not be before 1970")
-    return max(seconds, 0)
-
-
-def _read_rules(fields: Fields) -> Iterator[Rule]:
-    ids: dict[str, str] = {}
-    for path, value in fields.items("rules"):
-        inner = fields_of(value, path, fields.problems)
-        if inner is None:
-            continue
-        rule = _read_rule(inner)
-        if rule.id in ids:
-            inner.note("id", f"{rule.id!r} is the id of {ids[rule.id]} already")
-        ids[rule.id] = path
-        yield rule
-
-
-def _read_rule(fields: Fields) -> Rule:
-    rule_id = fields.text("id")
-    if rule_id is not None and not (rule_id and rule_id.isascii() and rule_id.isprintable()):
-        fields.note("id", "must be printable ASCII: it stands in a header and in errors")
-    when = When()
-    if fields.has("when"):
-        when = read_when(fields.take("when"), fields.at("when"), fields.problems)
-    stepped = fields.has("steps")
-    rule = Rule(rule_id or fields.path, when, _read_answers(fields, when), stepped)
-    fields.done(["when", "reply", "steps"])
-    return rule
-
-
 def _read_answers(fields: Fields, when: When) -> tuple[Answer, ...]:
     problems, groups = fields.problems, groups_of(when)
-    if fields.has("reply") == fields.has("steps"):
-        fields.take("reply")
-        fields.take("steps")
-        problems.note(fields.path, "needs either reply or steps, and not both")
+    forms = [name for name in ("reply", "replies", "steps", *WISHES) if fields.has(name)]
+    if len(forms) != 1:
+        for name in forms:
+            fields.take(name)
+        told = f"has {' and '.join(forms)}" if forms else "has none"
+        problems.note(fields.path, f"needs exactly one of reply, replies and steps; it {told}")
         return ()
-    if fields.has("reply"):
+    if forms[0] in WISHES:
+        return (read_wish(fields, forms[0], when, groups),)
+    if forms == ["reply"]:
         return (read_answer(fields.take("reply"), fields.at("reply"), problems, groups, step=False),)
-    steps = fields.items("steps")
-    if not steps:
-        problems.note(fields.at("steps"), "must be a list of at least one step")
-    return tuple(read_answer(value, path, problems, groups, step=True) for path, value in steps)
+    answers = fields.items(forms[0])
+    if not answers:
+        problems.note(fields.at(forms[0]), "must be a list of at least one answer")
+    return tuple(read_answer(value, path, problems, groups, step=True) for path, value in answers)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otari.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from otari.dialects.anthropic_messages.blocks import NAME
 from otari.dialects.anthropic_messages.marks import Mark, write_mark
+from otari.dialects.anthropic_messages.shape import enforceable
 from otari.dialects.anthropic_messages.thinking import decides_itself, takes_sampling
 from otari.dialects.tool_turns import mended
 from otari.domain.chat import (
@@ -348,6 +349,26 @@ def test_a_budget_from_elsewhere_and_top_k() -> None:
     doc = ANTHROPIC_MESSAGES.write_request(request, dropped=dropped)
     assert doc["thinking"] == {"type": "enabled", "budget_tokens": 1024}
     assert doc["max_tokens"] == 8192 + 1024
-    assert dropped == ["top_k beside thinking", "top_p beside thinking"]
+    assert dropped == ["thinking budget", "top_k beside thinking", "top_p beside thinking"]
     newer = ANTHROPIC_MESSAGES.write_request(replace(request, model="claude-opus-4-6", sampling=Sampling()))
     assert newer["output_config"] == {"effort": "low"}
+
+
+# ---- schemas -------------------------------------------------------------------------------------------------------
+
+
+def test_what_constrains_nothing_is_no_constraint() -> None:
+    dropped: list[str] = []
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$comment": "a", "type": "string"}
+    assert enforceable(schema, dropped.append) == {"type": "string"}
+    assert dropped == []
+
+
+@pytest.mark.parametrize("key", ["properties", "items", "anyOf", "not"])
+@pytest.mark.parametrize("depth", [300, 480])
+def test_a_schema_that_is_too_deep_is_refused(key: str, depth: int) -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", key: {"properties": {"a": schema}, "anyOf": [schema]}.get(key, schema)}
+    with pytest.raises(OtariError, match="nested too deeply"):
+        enforceable(schema, lambda name: None)

@@ -86,7 +86,7 @@ def test_budgets_of_efforts(model: str, effort: str, budget: int, lossy: bool) -
 def test_budgets_of_clients(model: str, budget: int, expected: dict[str, Any], lossy: bool) -> None:
     dropped: list[str] = []
     assert config(model, dropped, budget_tokens=budget) == expected | {"includeThoughts": True}
-    assert dropped == (["reasoning budget"] if lossy else [])
+    assert dropped == (["thinking budget"] if lossy else [])
 
 
 def test_of_effort_and_budget_the_one_that_the_model_takes_counts() -> None:

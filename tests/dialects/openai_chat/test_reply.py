@@ -157,7 +157,7 @@ def test_keys_of_a_message_that_only_this_dialect_knows_come_back() -> None:
     annotation = {"type": "url_citation", "url": "https://example.org"}
     doc = {"id": "c", "model": "m", "choices": [{"message": {"content": "x", "annotations": [annotation]}}]}
     reply = CHAT.read_reply(doc)
-    assert Opaque(NAME, {"type": MESSAGE_KEYS, "keys": {"annotations": [annotation]}}) in reply.parts
+    assert Opaque(NAME, {"type": "annotations", MESSAGE_KEYS: {"annotations": [annotation]}}) in reply.parts
     assert CHAT.write_reply(reply)["choices"][0]["message"]["annotations"] == [annotation]
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otari.dialects.openai_chat import OPENAI_CHAT
 from otari.dialects.openai_responses.carrier import PREFIX, Carried, write_carrier
 from otari.domain.chat import (
     Audio,
@@ -474,7 +475,7 @@ def test_media() -> None:
         Document(file_id="file-2"),
         Document(text="words", name="a.txt"),
     )
-    (item,) = items(Turn("user", parts))
+    (item,) = items(Turn("user", parts), dialect="openai-chat")
     pdf = {"type": "input_file", "file_data": "data:application/pdf;base64,JVBERi0="}
     assert item["content"] == [
         {"type": "input_image", "detail": "low", "image_url": "https://example.org/a.png"},
@@ -496,12 +497,40 @@ def test_what_would_do_harm_in_silence_is_refused(turn: Turn, keys: dict[str, An
     assert caught.value.kind is Kind.INVALID
 
 
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [(Image(file_id="f"), "image"), (Document(file_id="f"), "file"), (ToolResult("a", (Image(file_id="f"),)), "image")],
+)
+def test_a_file_id_of_another_vendor_is_refused(part: Part, kind: str) -> None:
+    with pytest.raises(OtariError, match=f"Send the {kind} as data"):
+        items(Turn("user", (part,)), dialect="anthropic-messages")
+
+
+@pytest.mark.parametrize("parallel", [None, False])
+def test_a_choice_of_some_functions_is_written_as_this_wire_has_it(parallel: bool | None) -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("files.read", "look", "show")]
+    chosen = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools[:2]}}
+    doc: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "tools": tools}
+    doc |= {"tool_choice": chosen} | ({} if parallel is None else {"parallel_tool_calls": parallel})
+    dropped: list[str] = []
+    told = RESPONSES.write_request(OPENAI_CHAT.read_request(doc), dropped=dropped)
+    names = [tool["name"] for tool in told["tools"]]
+    assert told["tool_choice"] == {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [{"type": "function", "name": name} for name in names[:2]],
+    }
+    assert told.get("parallel_tool_calls") is parallel
+    assert names[1:] == ["look", "show"]
+    assert dropped == []
+
+
 def test_what_can_not_be_carried_is_named_once() -> None:
     dropped: list[str] = []
     mark = {"type": "ephemeral"}
     doc = written(
         Turn("user", (Text("x", mark), Opaque("anthropic-messages", {"type": "search_result"})), name="ann"),
-        Turn("assistant", (Text("y", mark), Image(file_id="f"), ToolCall("a", "f", "{}", "sig"))),
+        Turn("assistant", (Text("y", mark), Image(url="https://example.org/a.png"), ToolCall("a", "f", "{}", "sig"))),
         Turn("user", (ToolResult("a", (Text("z"),), cache=mark),)),
         tools=(Tool("f", cache=mark), Opaque("anthropic-messages", {"type": "web_search_20250305"})),
         sampling=Sampling(temperature=1.0, top_k=4, seed=1, stop=("x",), presence_penalty=0.5),

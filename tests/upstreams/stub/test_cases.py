@@ -36,7 +36,7 @@ def played(case: Doc) -> tuple[Beat, ...]:
     match = find(script.rules, scene)
     assert isinstance(match, Match), match
     identity = Identity(script.defaults.seed, match.rule, match.step, case["request"])
-    return beats(Casting(request, scene, match, identity, script.defaults), Words())
+    return beats(Casting(request, scene, match, identity, script.defaults, script.defaults.clock or 0), Words())
 
 
 def short(beat: Beat) -> str:

@@ -1,0 +1,30 @@
+"""The text that is being taken out of a document, with an end to how much there may be."""
+
+import re
+
+from otari.domain.documents import Unreadable
+
+TEXT_MAX_CHARACTERS = 4_000_000  # about a million tokens: more than nearly all models take
+_BLANK = re.compile(r"\n{3,}")
+
+
+class Page:
+    """Lines of text. Raises Unreadable when there are too many."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._characters = 0
+
+    def line(self, text: str) -> None:
+        """One more line, or several."""
+        self._characters += len(text) + 1
+        if self._characters > TEXT_MAX_CHARACTERS:
+            raise Unreadable(f"holds more text than can be given to a model ({TEXT_MAX_CHARACTERS} characters)")
+        self._lines.append(text.rstrip())
+
+    def text(self) -> str:
+        """Everything, without stretches of empty lines. Raises Unreadable when there is nothing."""
+        whole = _BLANK.sub("\n\n", "\n".join(self._lines)).strip()
+        if not whole:
+            raise Unreadable("holds no text")
+        return whole

@@ -1,0 +1,80 @@
+"""Takes the text out of documents, each in a process of its own, and remembers some: a conversation sends the same
+document with every turn.
+"""
+
+import asyncio
+import hashlib
+import signal
+import subprocess
+import sys
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+
+from otari.domain.documents import DocumentKind, Unreadable, plain_text
+from otari.extraction.page import TEXT_MAX_CHARACTERS
+
+AT_ONCE = 2
+KEPT_MAX_CHARACTERS = 8_000_000
+PATIENCE_S = 15.0  # the process ends earlier by itself
+_START = "import sys; sys.path[:0] = sys.argv[2:]; from otari.extraction.worker import main; main(sys.argv[1])"
+_TOO_SLOW = "takes too long to read"
+
+
+class DocumentReader:
+    """Use it from one event loop; `close` it at the end."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="otari-documents")
+        self._kept: OrderedDict[bytes, str] = OrderedDict()
+        self._kept_characters = 0
+
+    async def text(self, data: bytes, kind: DocumentKind) -> str:
+        """The text of a document. Raises Unreadable, for what there is no text to be had of or not soon enough."""
+        key = hashlib.sha256(data).digest() + kind.encode()
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        if kind == "text":
+            text = plain_text(data)
+        else:
+            text = await asyncio.get_running_loop().run_in_executor(self._threads, read_apart, data, kind)
+        if len(text) > TEXT_MAX_CHARACTERS:
+            raise Unreadable(f"holds more text than can be given to a model ({TEXT_MAX_CHARACTERS} characters)")
+        self._keep(key, text)
+        return text
+
+    def _keep(self, key: bytes, text: str) -> None:
+        if key in self._kept:
+            return
+        self._kept[key] = text
+        self._kept_characters += len(text)
+        while self._kept_characters > KEPT_MAX_CHARACTERS:
+            _, old = self._kept.popitem(last=False)
+            self._kept_characters -= len(old)
+
+    def close(self) -> None:
+        """Start nothing more. What is under way ends by itself within seconds."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def read_apart(data: bytes, kind: DocumentKind) -> str:
+    """Read a document in a process of its own. Blocks. Raises Unreadable."""
+    command = [sys.executable, "-I", "-S", "-B", "-c", _START, kind, *filter(None, sys.path)]
+    try:
+        done = subprocess.run(  # noqa: S603  (our own interpreter and program; the document is its input)
+            command,
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unreadable(_TOO_SLOW) from None
+    if done.stdout[:1] == b"+":
+        return done.stdout[1:].decode()
+    if done.stdout[:1] == b"-":
+        raise Unreadable(done.stdout[1:].decode())
+    raise Unreadable(_TOO_SLOW if done.returncode == -signal.SIGPROF else "can not be read")

@@ -1,0 +1,67 @@
+"""How a run went, written for machines: the whole as JSON, or what can fail as JUnit, which CI servers show."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import orjson
+
+from otari.serving import write_whole
+
+Doc = dict[str, Any]
+SUITE = "otari stub"
+
+
+def write_report(path: str, report: Doc) -> None:
+    """Write the report in the format that the name asks for. Raises OSError."""
+    text = junit(report) if path.endswith(".xml") else orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n"
+    write_whole(Path(path), text)
+
+
+def junit(report: Doc) -> str:
+    """A test case for each session, for each expectation, and for each rule that nobody needed (skipped)."""
+    cases = [*_sessions(report), *_expectations(report), *_unused(report)]
+    failures = sum("<failure" in case for case in cases)
+    skipped = sum("<skipped" in case for case in cases)
+    head = f'name="{SUITE}" tests="{len(cases)}" failures="{failures}" errors="0" skipped="{skipped}"'
+    body = "".join(f"    {case}\n" for case in cases)
+    suite = f"  <testsuite {head}>\n{body}  </testsuite>\n"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{suite}</testsuites>\n'
+
+
+def _sessions(report: Doc) -> Iterator[str]:
+    missed: dict[str, list[Doc]] = {}
+    for entry in report["misses"]["first"]:
+        missed.setdefault(entry["session"], []).append(entry)
+    names = {each["session"] for each in report["sessions"]} | set(missed)
+    for name in sorted(names):
+        told = [f"{entry['surface']} {entry['model']}: {entry['user'][:200]!r}" for entry in missed.get(name, ())]
+        yield _case("sessions", name, f"{len(told)} requests without a reply" if told else "", "\n".join(told))
+
+
+def _expectations(report: Doc) -> Iterator[str]:
+    for each in report["expected"]:
+        yield _case("expected", each["expected"], "" if each["met"] else f"seen {each['seen']}")
+
+
+def _unused(report: Doc) -> Iterator[str]:
+    for kind, names in report["unused"].items():
+        for name in names:
+            yield f'<testcase classname="{SUITE}.unused" name={_quoted(f"{kind}: {name}")}><skipped/></testcase>'
+
+
+def _case(kind: str, name: str, failure: str, details: str = "") -> str:
+    begin = f'<testcase classname="{SUITE}.{kind}" name={_quoted(name)}'
+    if not failure:
+        return f"{begin}/>"
+    return f"{begin}><failure message={_quoted(failure)}>{escape(_printable(details))}</failure></testcase>"
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """`text` without the control characters that XML can not hold at all."""
+    return "".join(char if char >= " " or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)

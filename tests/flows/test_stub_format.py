@@ -1,0 +1,224 @@
+"""The whole format at work: one script with everything in it, asked through the gateway on every surface."""
+
+import base64
+import io
+import struct
+import wave
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from otari.app import read_stub_scripts
+from otari.dialects import DIALECTS
+from otari.upstreams.stub.digest import digest_of
+from otari.upstreams.stub.script import Script
+from tests.flows.house import Answer, play
+from tests.flows.stage import Stage, said
+from tests.upstreams.stub.rig import asks, tool
+
+FORMAT = Path(__file__).parent / "stub_format"
+
+
+def written(name: str) -> Script:
+    return read_stub_scripts([str(FORMAT / f"{name}.yaml")])
+
+
+@pytest.fixture
+def script() -> Script:
+    """The script; its limits and pauses apart, which would only take time."""
+    return replace(written("script"), limits=None)
+
+
+SYSTEM = {"role": "system", "content": "You are a travel agent"}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"role": "tool", "tool_call_id": "ID", "content": "7 degrees"},
+        {"role": "tool", "tool_call_id": "ID", "content": "no idea"},
+    ],
+)
+def test_a_tool_loop(tmp_path: Path, script: Script, result: dict[str, str]) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            messages: list[Any] = [SYSTEM, {"role": "user", "content": "The weather in Oslo, please"}]
+            first = (await stage.ask(messages=messages, tools=[tool("get_weather")])).json["choices"][0]
+            assert first["finish_reason"] == "tool_calls"
+            (call,) = first["message"]["tool_calls"]
+            assert (call["function"]["name"], call["function"]["arguments"]) == ("get_weather", '{"city":"Oslo"}')
+            messages += [first["message"], {**result, "tool_call_id": call["id"]}]
+            second = await stage.ask(messages=messages, tools=[tool("get_weather")])
+            if "degrees" in result["content"]:
+                assert said(second) == "In Oslo: 7 degrees."
+                usage = second.json["usage"]
+                assert (usage["prompt_tokens"], usage["completion_tokens"]) == (120, 9)
+                assert usage["prompt_tokens_details"]["cached_tokens"] == 64
+            else:
+                assert second.status == 400
+                assert "steps[1].expect.tool_result" in second.error["message"]
+
+    play(scene())
+
+
+def test_a_flaky_provider(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            told = [await stage.ask("flaky", session) for session in ("a", "b", "a", "a", "a")]
+            assert [answer.status for answer in told] == [429, 429, 503, 200, 200]
+            assert told[0].headers["Retry-After"] == "1"
+            assert said(told[4]) == "third time lucky"
+
+    play(scene())
+
+
+def test_half_sent_arguments_and_a_reset(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            torn = await stage.ask("torn", stream=True)
+            assert not torn.whole
+
+    play(scene())
+
+
+def test_json_of_the_requested_schema(tmp_path: Path, script: Script) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    shape = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
+
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            made = orjson.loads(said(await stage.ask(response_format=shape)))
+            assert isinstance(made["n"], int)
+
+    play(scene())
+
+
+def test_titles_are_answered_aside(tmp_path: Path, script: Script) -> None:
+    messages = [{"role": "system", "content": "Make a Title"}, {"role": "user", "content": "hello"}]
+
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            assert said(await stage.ask(messages=messages)) == "A title"
+            assert (await stage.get("/stub/journal")).json["calls"] == 0
+
+    play(scene())
+
+
+async def single(stage: Stage, path: str, **body: object) -> Answer:
+    return await stage.post({"model": "m", **body}, path=f"/v1/{path}", headers={"Authorization": "Bearer sk-stub-x"})
+
+
+def test_embeddings_keep_near_texts_near(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            texts = ["the cat sat on the mat", "a cat sat on a mat", "quarterly revenue grew"]
+            answer = await single(stage, "embeddings", input=texts, encoding_format="float")
+            first, near, far = (each["embedding"] for each in answer.json["data"])
+            assert len(first) == 256
+            assert sum(a * a for a in first) == pytest.approx(1)
+            assert _product(first, near) > 0.5 > 0.2 > _product(first, far)
+            again = await single(stage, "embeddings", input=texts, encoding_format="float")
+            assert again.json["data"] == answer.json["data"]
+            assert answer.headers["x-stub-rule"] == "vec"
+
+    play(scene())
+
+
+def _product(mine: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(mine, other, strict=True))
+
+
+def test_rerank_by_overlap(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            answer = await single(stage, "rerank", query="cat on a mat", documents=["tax law", "a cat on a mat"])
+            assert [result["index"] for result in answer.json["results"]] == [1, 0]
+
+    play(scene())
+
+
+def test_moderations_flag_what_the_script_says(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            (flagged,) = (await single(stage, "moderations", input="a bomb")).json["results"]
+            assert [name for name, found in flagged["categories"].items() if found] == ["violence"]
+            miss = await single(stage, "moderations", input="a flower")
+            assert (miss.status, miss.error["code"]) == (400, "stub_miss")
+
+    play(scene())
+
+
+def test_images_have_the_size_and_the_colour(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            answer = await single(stage, "images/generations", prompt="sky", size="512x256")
+            picture = base64.b64decode(answer.json["data"][0]["b64_json"])
+            assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+            assert struct.unpack(">II", picture[16:24]) == (512, 256)
+            assert bytes.fromhex("336699") in picture
+            assert len(picture) < 1000
+
+    play(scene())
+
+
+def test_speech_is_a_valid_recording_of_silence(tmp_path: Path, script: Script) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            answer = await single(stage, "audio/speech", input="Hello there, this takes a while", voice="alloy")
+            with wave.open(io.BytesIO(answer.body)) as sound:
+                assert sound.getnframes() / sound.getframerate() > 1
+                assert not any(sound.readframes(sound.getnframes()))
+
+    play(scene())
+
+
+def test_transcriptions_say_what_the_script_says(tmp_path: Path, script: Script) -> None:
+    boundary = "xxx"
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n',
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n',
+        f"--{boundary}--\r\n",
+    ]
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Authorization": "Bearer sk-stub-x"}
+
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            answer = await stage.post("".join(parts).encode(), path="/v1/audio/transcriptions", headers=headers)
+            assert answer.json["text"] == "hello", answer.body
+
+    play(scene())
+
+
+def test_faults_and_limits(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, written("script")) as stage:
+            hit = [await stage.ask("flaky", model="first-1") for _ in range(3)]
+            assert [answer.headers.get("x-stub-rule") for answer in hit] == ["first2", "first2", "flaky"]
+            assert hit[0].headers["Retry-After"] == "1"
+            left = [int(answer.headers["x-ratelimit-remaining-requests"]) for answer in hit]
+            assert left == [59, 58, 57]
+
+    play(scene())
+
+
+def test_a_recording_answers_the_request_that_was_recorded(tmp_path: Path) -> None:
+    recording = written("recording")
+    (rule,) = recording.rules
+    doc = asks("plan a trip", model="gpt-5.2", tools=[tool("search")])
+    digest = digest_of(DIALECTS["openai-chat"].read_request(doc))
+    found = replace(recording, rules=(replace(rule, when=replace(rule.when, digest=digest)),))
+    answer = replace(rule.answers[0], pace=None)
+    found = replace(found, rules=(replace(found.rules[0], answers=(answer,)),))
+
+    async def scene() -> None:
+        async with Stage(tmp_path, found) as stage:
+            told = await stage.post(doc, headers={"Authorization": "Bearer sk-stub-x"})
+            choice = told.json["choices"][0]
+            assert (choice["finish_reason"], told.json["usage"]["prompt_tokens"]) == ("tool_calls", 812)
+            assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"q":"Oslo"}'
+            assert (await stage.post({**doc, "model": "other"})).status == 400
+
+    play(scene())

@@ -1,0 +1,65 @@
+"""The report of a run: JSON for programs, JUnit for CI servers; and the exit code that goes with it."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import orjson
+import pytest
+
+from otari.stub.report import junit
+from tests.stub.command import asking, run, script_in, stub
+
+RULES = {
+    "stub": 1,
+    "rules": [
+        {"id": "hi", "when": {"user": "hello"}, "reply": "Hi"},
+        {"id": "rare", "when": {"user": "rare"}, "reply": "R"},
+    ],
+    "expect": [{"rule": "hi", "count": 1}],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "met", "misses"), [("hello", 0, True, 0), ("rare", 4, False, 0), ("x", 3, False, 1)]
+)
+def test_a_run_leaves_its_report(tmp_path: Path, text: str, code: int, met: bool, misses: int) -> None:
+    report = tmp_path / "out.json"
+    done = run(stub("--script", script_in(tmp_path, RULES), "--report", report, "--", *asking(text)), tmp_path)
+    assert done.returncode == code
+    assert ("not as expected: 1 × rule hi: seen 0" in done.stderr) is not met
+    told = orjson.loads(report.read_bytes())
+    assert [each["met"] for each in told["expected"]] == [met]
+    assert told["misses"]["count"] == misses
+    assert told["sessions"] == [{"session": "default", "calls": 1, "misses": misses}]
+    assert told["unused"]["rules"] == [rule for rule in ("hi", "rare") if {"hi": "hello"}.get(rule, rule) != text]
+
+
+def test_a_junit_report_fails_where_something_is_wrong(tmp_path: Path) -> None:
+    report = tmp_path / "out.xml"
+    run(stub("--script", script_in(tmp_path, RULES), "--report", report, "--", *asking("x<&\"'")), tmp_path)
+    (suite,) = ElementTree.parse(report).getroot()
+    assert {name: suite.get(name) for name in ("tests", "failures", "skipped")} == {
+        "tests": "4",
+        "failures": "2",
+        "skipped": "2",
+    }
+    names = {case.get("name"): {child.tag for child in case} for case in suite}
+    assert names == {
+        "default": {"failure"},
+        "1 × rule hi": {"failure"},
+        "rules: hi": {"skipped"},
+        "rules: rare": {"skipped"},
+    }
+
+
+def test_no_text_can_break_the_xml() -> None:
+    entry = {"session": "\x00\x1b<a>", "surface": "chat", "model": "]]>", "user": "\x0b&"}
+    report = {"sessions": [], "misses": {"first": [entry]}, "expected": [], "unused": {"rules": ['"<']}}
+    assert len(ElementTree.fromstring(junit(report))[0]) == 2
+
+
+def test_a_report_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    words = stub("--script", script_in(tmp_path, RULES), "--report", "no/folder.json", "--", "true")
+    done = run(words, tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "otari: no/folder.json.new can not be written: No such file or directory"
