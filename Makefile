@@ -65,7 +65,7 @@ reference: $(VENV)/installed ## write docs/api-reference.md and docs/translation
 
 # New versions of everything that we build on. Needs pip-tools; look at the difference before committing it.
 lock: ## resolve requirements/*.in anew
-	cd requirements && for name in run dev build; do \
+	cd requirements && for name in run dev build clients; do \
 		CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 			--no-emit-index-url --no-emit-find-links --no-emit-options --output-file $$name.txt $$name.in || exit 1; \
 	done

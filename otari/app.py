@@ -1,5 +1,6 @@
 """The composition root: builds every concrete object and takes it down again. Only this file names them all."""
 
+import asyncio
 import importlib.resources
 import logging
 import time
@@ -20,6 +21,7 @@ from otari.config import (
     platform_url,
     prices,
     providers,
+    senses,
 )
 from otari.config.provider_types import find_type, prices_ids
 from otari.config.shipped import shipped
@@ -37,6 +39,8 @@ from otari.domain.ports import ControlPlane, Upstream
 from otari.domain.redaction import LogFilter, Redactor
 from otari.domain.secret import Secret
 from otari.domain.tokens import ENCODINGS, Approximate, Counter, Tokenizer
+from otari.extraction.reader import DocumentReader
+from otari.gateway.attachments import Attachments
 from otari.gateway.converse import Conversations
 from otari.gateway.counting import Counting
 from otari.gateway.single import SingleShots
@@ -46,10 +50,11 @@ from otari.store.file_shelf import FileShelf
 from otari.store.files import FileLimits
 from otari.upstreams.absent import AbsentUpstream
 from otari.upstreams.live import ErrorReader, LiveUpstream
-from otari.upstreams.stub.defaults import Defaults
+from otari.upstreams.stub.act import Props
+from otari.upstreams.stub.defaults import CLOCK, Defaults
 from otari.upstreams.stub.desk import Desk
 from otari.upstreams.stub.script import Script, ScriptError, Source, read_scripts
-from otari.upstreams.stub.sessions import Sessions
+from otari.upstreams.stub.sessions import Session, Sessions
 from otari.upstreams.stub.stub import StubUpstream
 from otari.web.arrivals import Arrivals
 from otari.web.desk import DESK, desk_routes
@@ -86,9 +91,18 @@ class Plane:
     limits: Limits | None = None
     replays: Replays | None = None
     files: FileShelf | None = None
+    documents: DocumentReader | None = None
     master_key: Secret | None = None
     api_key: Secret | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """What real providers are asked through: `wrap` makes it of their upstream. Its `script` answers before them."""
+
+    script: Script
+    wrap: Callable[[Upstream, Props], Upstream]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,7 @@ class Setting:
 
     With `script`, every provider answers from it; there is one more that has all models which nobody else has, and
     it speaks the dialects `speaks`. `desk` is the access that `/stub/…` takes; None: as the configuration says.
+    `furnish` hears of every session before its first request; a `tape` stands between us and real providers.
     """
 
     control: type[LocalControl] = LocalControl
@@ -104,12 +119,21 @@ class Setting:
     script: Script | None = None
     speaks: tuple[str, ...] = tuple(DIALECTS)
     desk: Access | None = None
+    furnish: Callable[[Session], object] | None = None
+    tape: Tape | None = None
+    redactor: Redactor = field(default_factory=Redactor)
 
     @classmethod
-    def scripted(cls, script: Script, speaks: tuple[str, ...] = tuple(DIALECTS)) -> "Setting":
+    def scripted(
+        cls,
+        script: Script,
+        speaks: tuple[str, ...] = tuple(DIALECTS),
+        furnish: Callable[[Session], object] | None = None,
+    ) -> "Setting":
         """For a run in which a script is every model, and nobody needs a key."""
         clock = script.defaults.clock
-        return cls(OpenControl, DIALECTS if clock is None else dialects_at(lambda: clock), script, speaks, Access.KEY)
+        dialects = DIALECTS if clock is None else dialects_at(lambda: clock)
+        return cls(OpenControl, dialects, script, speaks, Access.KEY, furnish)
 
     def providers(self, configured: Sequence[Provider], *, free: bool) -> list[Provider]:
         """The providers to serve. Every stub is an upstream of its own. `free`: what a script plays costs nothing,
@@ -119,13 +143,14 @@ class Setting:
             return [replace(each, via=f"stub:{each.name}") if each.via == "stub" else each for each in configured]
         kind = find_type(ANYTHING)
         assert kind is not None, "the stub is a shipped type"
+        operations = {str(word): flavour for word, flavour in kind.operations.items()}
         found = [
-            replace(each, via=f"stub:{each.name}", secret=None, headers=(), free=free, operations=kind.operations)
+            replace(each, via=f"stub:{each.name}", secret=None, headers=(), free=free, operations=operations)
             for each in configured
         ]
         if not any(each.name == ANYTHING for each in found):
             every = Provider(ANYTHING, f"stub:{ANYTHING}", speaks=self.speaks, models=kind.models, usage_source="stub")
-            found.append(replace(every, free=True, operations=kind.operations))
+            found.append(replace(every, free=True, operations=operations))
         return found
 
 
@@ -154,6 +179,8 @@ class Gateway:
         """Close connections to providers, then files, then the ledger: what was settled is on disk after this."""
         self.counting.close()
         await self.live.close()
+        if self.plane.documents is not None:
+            self.plane.documents.close()
         if self.plane.files is not None:
             await self.plane.files.close()
         await self.control.close()
@@ -171,13 +198,18 @@ async def build(
     Raises ConfigError for what only shows now (an unreadable stub script), StoreError when the ledger can not be used.
     """
     setting, sessions = setting or Setting(), Sessions()
-    redactor = _redactor(config)
+    sessions.on_new = setting.furnish
+    redactor = _redactor(config, setting.redactor)
     tokenizers = {name: Tokenizer(name, _token_table) for name in ENCODINGS}
     counter = _counter(config, tokenizers)
     live = LiveUpstream(_error_readers(), redactor, __version__)
     serving = tuple(setting.providers(_serving(config, environ, redactor), free=not config.default_pricing))
     stubs = _stubs(serving, config, setting, tokenizers, sessions)
     upstreams: dict[str, Upstream] = {"live": live, "absent": AbsentUpstream(), **stubs}
+    scripts = [stub.script for stub in stubs.values()]
+    if setting.tape is not None:
+        upstreams["live"] = _taped(live, setting.tape, setting.dialects, sessions)
+        scripts.append(setting.tape.script)
     database = Database.open(database_path(config), durability=config.durability, now_ms=now_ms)
     meters = Meters(database) if config.enable_metrics else None
     try:
@@ -191,14 +223,16 @@ async def build(
     conversations = Conversations(plane.control, upstreams, counter, redactor.clean, dialects=setting.dialects)
     counting = Counting(plane.catalog, counter, tokenizers, now_ms)
     conversations.on_ended = counting.heard
+    if plane.mode == "standalone":  # elsewhere nobody here knows which models are asked, and whose files they are
+        conversations.attachments = Attachments(plane.catalog, plane.files, plane.documents, config.json_max_bytes)
     app = web.Application(client_max_size=config.json_max_bytes)
     app[HOUSE] = _house(config, plane, conversations, counting, now_ms)
-    app[DESK] = desk = Desk(sessions, [stub.script for stub in stubs.values()])
+    app[DESK] = desk = Desk(sessions, scripts)
     access = setting.desk or (Access.MASTER if config.enable_stub_control else None)
     routes = ROUTES if access is None else (*ROUTES, *desk_routes(access))
     mount(app, routes, docs=config.enable_docs, meters=meters, mode=plane.mode)
-    if stubs:
-        arrivals = Arrivals(next(iter(stubs.values())).script.defaults.session, desk.answered)
+    if scripts:
+        arrivals = Arrivals(scripts[0].defaults.session, desk.answered)
         app[DOOR] = arrivals.noting
         app.on_shutdown.append(arrivals.close)
     return Gateway(app, database, conversations, live, serving, plane, counting, desk)
@@ -246,6 +280,7 @@ async def _standalone(
         defaults=vendors.price if config.default_pricing else None,
         limits=limits(config),
         default_limits=vendors.limits,
+        senses=senses(config),
         anything_from=None if setting.script is None else ANYTHING,
     )
     control, first = await setting.control.start(
@@ -278,6 +313,7 @@ async def _standalone(
         ),
         replays=Replays(database, config.idempotency_hours, now_ms),
         files=await _files(config, database, now_ms),
+        documents=DocumentReader() if config.file_understanding_enabled else None,
         master_key=first.master_key,
         api_key=first.bootstrap_key,
         notes=tuple(_notes(config, first.recovery.rows)),
@@ -381,6 +417,13 @@ def _stubs(
     return found
 
 
+def _taped(live: Upstream, tape: Tape, dialects: Mapping[str, Dialect], sessions: Sessions) -> Upstream:
+    """Real providers behind a tape. What its script answers is counted roughly, without limits."""
+    clock = tape.script.defaults.clock or CLOCK
+    props = Props(tape.script, sessions, dialects, Approximate(), None, asyncio.sleep, lambda: clock)
+    return tape.wrap(live, props)
+
+
 def _script_counter(defaults: Defaults, tokenizers: Mapping[str, Tokenizer]) -> Counter:
     return Approximate() if defaults.tokens == "approx" else tokenizers[defaults.tokens]
 
@@ -409,8 +452,7 @@ def read_stub_scripts(paths: Sequence[str]) -> Script:
 # ---- what both need ----
 
 
-def _redactor(config: Config) -> Redactor:
-    redactor = Redactor()
+def _redactor(config: Config, redactor: Redactor) -> Redactor:
     for secret in (config.master_key, config.ai_token):
         if secret is not None:
             redactor.learn(secret, keep=True)

@@ -114,7 +114,7 @@ smoke() {
     "${bare[@]}" version >/dev/null || stop "otari.pyz version fails"
     if [[ -e $empty/cache ]]; then stop "otari.pyz --help unpacks its libraries; it must not"; fi
     SHIV_INTERPRETER=1 OTARI_CACHE_DIR="$empty/cache" "$python" build/otari.pyz - <<<'
-import aiohttp, msgspec, orjson, tiktoken, yaml
+import aiohttp, msgspec, orjson, pypdf, tiktoken, yaml
 import aiohttp._http_parser, multidict._multidict, yaml._yaml, yarl._quoting_c
 from importlib.resources import files
 assert (files("otari.data") / "o200k_base.pk").is_file()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from otari.config import ConfigError, Loaded, limits, load
-from otari.domain.catalog import Limits
+from otari.config import ConfigError, Loaded, limits, load, senses
+from otari.domain.catalog import Limits, Senses
 
 
 def configured(entries: str) -> Loaded:
@@ -28,6 +28,13 @@ def problem_of(entries: str) -> str:
 )
 def test_a_limit_is_what_was_written(entry: str, expected: Limits) -> None:
     assert limits(configured(f"{{'stub:a': {entry}}}").config) == {"stub:a": expected}
+
+
+def test_what_a_model_takes_is_what_was_written_and_nothing_else() -> None:
+    text = "providers: {stub: }\nmodel_capabilities: {'stub/a': {supports_image: true}, 'stub:b': , 'gone:c': }"
+    loaded = load(None, {"OTARI_CONFIG_YAML": text})
+    assert senses(loaded.config) == {"stub:a": Senses(True, False), "stub:b": Senses(False, False)}
+    assert [line for line in loaded.warnings if "gone" in line and "the entry is not used" in line]
 
 
 def test_the_model_s_name_is_brought_into_one_form() -> None:

@@ -17,6 +17,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "store": ("otari.domain", "otari.store", "orjson"),
     "control": ("otari.domain", "otari.store", "otari.control", "aiohttp", "orjson"),
     "upstreams": ("otari.domain", "otari.dialects", "otari.operations", "otari.upstreams", "aiohttp", "yarl", "orjson"),
+    "extraction": ("otari.domain", "otari.extraction", "pypdf"),
     "gateway": ("otari.domain", "otari.dialects", "otari.operations", "otari.gateway", "orjson"),
     "web": (
         *("otari.domain", "otari.dialects", "otari.operations", "otari.gateway", "otari.store", "otari.web"),
@@ -125,7 +126,7 @@ def questions(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
-                asked = [test]
+                asked: list[ast.AST] = [test]
             case ast.comprehension(ifs=ifs):
                 asked = [part for each in ifs for part in (each.values if isinstance(each, ast.BoolOp) else [each])]
             case ast.Match(subject=subject, cases=cases):

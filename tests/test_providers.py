@@ -7,7 +7,7 @@ import pytest
 from otari.config import ConfigError, Loaded, load, providers
 from otari.config.provider_types import provider_types
 from otari.config.providers import SPOKEN
-from otari.domain.catalog import NO_QUIRKS, Provider, Quirks, Timeouts
+from otari.domain.catalog import ALL_SENSES, NO_QUIRKS, Provider, Quirks, Senses, Timeouts
 from otari.domain.secret import Secret
 from otari.operations import OPERATIONS
 
@@ -282,6 +282,13 @@ def test_the_older_timeout_is_the_silence_that_is_borne() -> None:
 def test_servers_that_refuse_stream_options_are_known() -> None:
     found = serving("providers: {openai: {api_key: k}, mistral: {api_key: k}}")
     assert (found["openai"].stream_usage, found["mistral"].stream_usage) == (True, False)
+
+
+def test_only_local_servers_are_known_to_take_no_documents() -> None:
+    found = serving("providers: {ollama: , lmstudio: , openai: {api_key: k}, mistral: {api_key: k}, stub: }")
+    taking = {name: provider.senses for name, provider in found.items()}
+    assert taking["ollama"] == taking["lmstudio"] == Senses(images=True, documents=False)
+    assert taking["openai"] == taking["mistral"] == taking["stub"] == ALL_SENSES
 
 
 def test_a_server_that_nobody_knows_has_no_quirks_but_those_that_are_set() -> None:

@@ -39,7 +39,7 @@ def measure_start(gateway: Gateway, caches: Path, rounds: int, progress: Progres
         Figure("start", "warm, to /health 200", "s", warm_s, gate=0.5),
         Figure("start", "--help", "ms", help_ms, gate=150),
         Figure("start", "memory idle (RSS)", "MB", idle_mb, gate=60),
-        Figure("start", "size of otari.pyz", "MB", [size_mb], gate=8),
+        Figure("start", "size of otari.pyz", "MB", [size_mb], gate=16),
     ]
 
 

@@ -6,7 +6,7 @@ from otari.config.model_limits import limits, senses
 from otari.config.pricing import prices
 from otari.config.problems import ConfigError
 from otari.config.providers import platform_provider, providers
-from otari.config.scripts import ScriptFile, load_stub_script, load_stub_scripts
+from otari.config.scripts import ScriptFile, load_recordings, load_stub_script, load_stub_scripts, parse_recording
 from otari.config.settings import ClientArgs, Config, PriceSettings, ProviderSettings
 
 __all__ = [
@@ -19,8 +19,10 @@ __all__ = [
     "ScriptFile",
     "limits",
     "load",
+    "load_recordings",
     "load_stub_script",
     "load_stub_scripts",
+    "parse_recording",
     "platform_provider",
     "platform_url",
     "prices",

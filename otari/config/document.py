@@ -18,6 +18,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_ALIASES = 100
 MAX_VALUES = 100_000
+MACHINE_MADE = 64  # times as much may stand in a file that no person has written
 
 _MAX_DIGITS = 28  # what a Decimal keeps exactly
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
@@ -34,21 +35,27 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Fraction = Callable[[str], object]
 
 
-def read_yaml(data: bytes, source: str, fraction: Fraction = Decimal, lines: dict[str, int] | None = None) -> object:
+def read_yaml(
+    data: bytes,
+    source: str,
+    fraction: Fraction = Decimal,
+    lines: dict[str, int] | None = None,
+    times: int = 1,
+) -> object:
     """The one document in `data` (UTF-8), None when it is empty. `fraction` makes a value of a number with a point.
 
-    `lines` gets the line of every value, by its place as `rules[0].when`. Raises ConfigError with one line that names
-    `source` and, where there is one, the line.
+    `lines` gets the line of every value, by its place as `rules[0].when`; `times` as much as usual may stand in it.
+    Raises ConfigError with one line that names `source` and, where there is one, the line.
     """
-    if len(data) > MAX_BYTES:
-        raise ConfigError([f"{source}: larger than {MAX_BYTES // 1024} KiB"])
+    if len(data) > MAX_BYTES * times:
+        raise ConfigError([f"{source}: larger than {MAX_BYTES * times // 1024} KiB"])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{source}, line {line}: not UTF-8 text"]) from None
     try:
-        return _Reader(text, source, fraction, lines).document()
+        return _Reader(text, source, fraction, lines, MAX_VALUES * times).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}, line {mark.line + 1}" if mark is not None else source
@@ -63,7 +70,10 @@ def read_yaml(data: bytes, source: str, fraction: Fraction = Decimal, lines: dic
 class _Reader:
     """Builds values straight from parser events, so that limits hold before anything is built."""
 
-    def __init__(self, text: str, source: str, fraction: Fraction, lines: dict[str, int] | None) -> None:
+    def __init__(
+        self, text: str, source: str, fraction: Fraction, lines: dict[str, int] | None, most_values: int
+    ) -> None:
+        self._most_values = most_values
         self._lines = lines
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_LOADER)
         self._source = source
@@ -112,8 +122,8 @@ class _Reader:
 
     def _count(self, event: yaml.Event, more: int) -> None:
         self._values += more
-        if self._values > MAX_VALUES:
-            self._fail(event, f"more than {MAX_VALUES} values, aliases followed")
+        if self._values > self._most_values:
+            self._fail(event, f"more than {self._most_values} values, aliases followed")
 
     def _list(self, start: yaml.Event, depth: int, place: str) -> list[object]:
         self._refuse_tag(start)

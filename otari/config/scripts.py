@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from otari.config.document import MAX_BYTES, read_yaml
+from otari.config.document import MACHINE_MADE, MAX_BYTES, read_yaml
 from otari.config.files import read_file
 from otari.config.problems import ConfigError, nearest
 from otari.config.shipped import shipped
@@ -48,6 +48,28 @@ def load_stub_scripts(paths: Iterable[str]) -> tuple[ScriptFile, ...]:
         for name in _in_folder(path):
             finder.take(name, ())
     return tuple(finder.found) if found else (_shipped(STUB_SCRIPT),)
+
+
+def load_recordings(folder: str) -> tuple[ScriptFile, ...]:
+    """All recordings in a folder. Raises ConfigError with everything that can not be read."""
+    problems: list[str] = []
+    found: list[ScriptFile] = []
+    for path in _names_in(folder):
+        try:
+            found.append(_parsed(read_file(path, MAX_BYTES * MACHINE_MADE)[0], path, MACHINE_MADE))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return tuple(found)
+
+
+def parse_recording(data: bytes) -> object:
+    """The values in a recording; None when it is not YAML."""
+    try:
+        return read_yaml(data, "", float, times=MACHINE_MADE)
+    except ConfigError:
+        return None
 
 
 class _Finder:
@@ -96,13 +118,18 @@ def _in_folder(path: str) -> list[str]:
     """The script files in a folder, by name; a file is itself."""
     if not os.path.isdir(path):
         return [path]
-    try:
-        names = sorted(name for name in os.listdir(path) if name.endswith(SUFFIXES) and not name.startswith("."))
-    except OSError as error:
-        raise ConfigError([f"{path}: can not be read ({error.strerror})"]) from None
+    names = _names_in(path, SUFFIXES)
     if not names:
         raise ConfigError([f"{path}: no script in this folder (*.yaml, *.yml, *.json)"])
-    return [str(Path(path, name)) for name in names]
+    return names
+
+
+def _names_in(folder: str, endings: tuple[str, ...] = (".yaml",)) -> list[str]:
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(endings) and not name.startswith("."))
+    except OSError as error:
+        raise ConfigError([f"{folder}: can not be read ({error.strerror})"]) from None
+    return [str(Path(folder, name)) for name in names]
 
 
 def _file(path: str) -> ScriptFile:
@@ -117,6 +144,6 @@ def _shipped(file: str, name: str = "the shipped script") -> ScriptFile:
     return _parsed(shipped(file), name)
 
 
-def _parsed(data: bytes, name: str) -> ScriptFile:
+def _parsed(data: bytes, name: str, times: int = 1) -> ScriptFile:
     lines: dict[str, int] = {}
-    return ScriptFile(read_yaml(data, name, float, lines), name, lines)
+    return ScriptFile(read_yaml(data, name, float, lines, times), name, lines)

@@ -15,7 +15,7 @@ from otari.domain import money
 from otari.domain.access import WRONG_KEY, Credential, Principal, key_digest
 from otari.domain.catalog import Catalog, ModelRef, Price, allows, no_price
 from otari.domain.errors import Kind, OtariError, invalid
-from otari.domain.ports import Admission, Ask, Attempt, Condition, FailedAttempt, Outcome
+from otari.domain.ports import Admission, Ask, Attempt, Condition, FailedAttempt, Outcome, attempt_to
 from otari.domain.secret import Secret
 from otari.store import first_run, ledger, prices
 from otari.store.db import Database
@@ -259,29 +259,8 @@ class LocalControl:
         if attempt is None:
             if len(self._attempts) >= ATTEMPTS_MAX:
                 self._attempts.clear()
-            attempt = self._attempts[ref] = self._make_attempt(ref)
+            attempt = self._attempts[ref] = attempt_to(self._catalog.providers[ref.provider], ref.model)
         return attempt
-
-    def _make_attempt(self, ref: ModelRef) -> Attempt:
-        provider = self._catalog.providers[ref.provider]
-        return Attempt(
-            provider=provider.name,
-            model=ref.model,
-            via=provider.via,
-            base_url=provider.base_url,
-            secret=provider.secret,
-            speaks=provider.speaks,
-            auth=provider.auth,
-            auths=provider.auths,
-            paths=provider.paths,
-            operations=provider.operations,
-            headers=provider.headers,
-            timeouts=provider.timeouts,
-            stream_usage=provider.stream_usage,
-            usage_source=provider.usage_source,
-            strict=provider.strict,
-            quirks=provider.quirks,
-        )
 
     def _must_be_priced(self, ask: Ask) -> bool:
         # Sound and moderations have no rate per token to ask for.

@@ -11,6 +11,7 @@ from otari.control.local import LocalControl
 from otari.domain.access import Credential, Principal, key_digest
 from otari.domain.arrival import DEFAULT_SESSION, arrival
 from otari.domain.errors import Kind, OtariError
+from otari.domain.ports import Admission, Ask
 
 GUESTS_MAX = 10_000  # clients choose the names: what is remembered of them must be bounded
 
@@ -26,6 +27,13 @@ class OpenControl(LocalControl):
                 return await super().identify(credential)
         came = arrival()
         return await self._guest(DEFAULT_SESSION if came is None else came.session)
+
+    async def admit(self, principal: Principal, ask: Ask) -> Admission:
+        """See ControlPlane.admit."""
+        came = arrival()
+        if came is not None:
+            came.selector = ask.selector
+        return await super().admit(principal, ask)
 
     async def _guest(self, session: str) -> Principal:
         guest = self._guests.get(session)

@@ -12,6 +12,7 @@ from typing import Literal
 from otari.domain.secret import Secret
 
 DEFAULT_SESSION = "default"
+SESSION_KEY = "sk-stub-"  # a key that begins like this is no secret: it names a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Arrival:
 
     `session` is what the client calls the work that the request belongs to. `headers` have lower-case names and hold no
     credential; `key` is the client's. `labels` are headers of the answer, told by whoever answers; `damage` has the
-    answer damaged when it goes out. `heard` says that a scripted provider has been asked.
+    answer damaged when it goes out. `selector` is the model as the client wrote it, once somebody has read it. `heard`
+    says that a scripted provider has been asked.
     """
 
     session: str = DEFAULT_SESSION
@@ -45,6 +47,7 @@ class Arrival:
     key: Secret = field(default_factory=lambda: Secret(""))
     labels: dict[str, str] = field(default_factory=dict)
     damage: Callable[[Damage], object] | None = None
+    selector: str = ""
     heard: bool = False
 
 

@@ -344,11 +344,6 @@ class Catalog:
         told = self._senses.get(f"{ref.provider}:{ref.model}")
         return self.providers[ref.provider].senses if told is None else told
 
-    @property
-    def all_see_all(self) -> bool:
-        """Whether no model is known to take less than others."""
-        return not self._senses and all(each.senses == ALL_SENSES for each in self.providers.values())
-
     def _names(self) -> str:
         return ", ".join(sorted(self.providers)) or "none"
 

@@ -10,7 +10,6 @@ _OFFICE = b"PK\x03\x04"
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_TEXTS = ("json", "jsonl", "xml", "yaml", "x-yaml", "toml", "csv", "markdown", "javascript", "sql", "x-sh", "rtf")
 
 
 class Unreadable(Exception):
@@ -38,13 +37,6 @@ def kind_of(data: bytes, media_type: str | None) -> DocumentKind:
     if b"\0" in head and not head.startswith(tuple(bom for bom, _ in _BOMS)):
         raise Unreadable("is of a kind that can not be read as text")
     return "text"
-
-
-def is_text(media_type: str | None) -> bool:
-    """Whether a media type says that something is plain text, of whatever language."""
-    told = media_type or ""
-    kind, _, name = told.partition("/")
-    return (kind == "text" and name != "html") or name in _TEXTS or name.endswith(("+json", "+xml", "+yaml"))
 
 
 def plain_text(data: bytes) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Quirks, Timeouts
+from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Provider, Quirks, Timeouts
 from otari.domain.chat import Usage
 from otari.domain.documents import DocumentKind
 from otari.domain.errors import OtariError
@@ -72,6 +72,28 @@ class Attempt:
     first_frame_s: float | None = None
     labels: tuple[tuple[str, str], ...] = ()
     public_only: bool = False
+
+
+def attempt_to(provider: Provider, model: str) -> Attempt:
+    """How a model of a configured provider is asked."""
+    return Attempt(
+        provider=provider.name,
+        model=model,
+        via=provider.via,
+        base_url=provider.base_url,
+        secret=provider.secret,
+        speaks=provider.speaks,
+        auth=provider.auth,
+        auths=provider.auths,
+        paths=provider.paths,
+        operations=provider.operations,
+        headers=provider.headers,
+        timeouts=provider.timeouts,
+        stream_usage=provider.stream_usage,
+        usage_source=provider.usage_source,
+        strict=provider.strict,
+        quirks=provider.quirks,
+    )
 
 
 class Admission(NamedTuple):

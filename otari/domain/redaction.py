@@ -88,6 +88,10 @@ class Redactor:
                 text = text.replace(form, MASK)
         return mask_shapes(text)
 
+    def holds(self, text: str) -> bool:
+        """Whether a known value stands in `text`, plain, percent-encoded or in base64."""
+        return any(form in text for form in self._ordered or self._order())
+
     def _order(self) -> tuple[str, ...]:
         """Every known form, longest first: a value that holds another one must go as a whole."""
         with self._lock:

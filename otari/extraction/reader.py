@@ -11,9 +11,11 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 from otari.domain.documents import DocumentKind, Unreadable, plain_text
+from otari.domain.errors import Kind, OtariError
 from otari.extraction.page import TEXT_MAX_CHARACTERS
 
 AT_ONCE = 2
+WAITING_MAX = 64
 KEPT_MAX_CHARACTERS = 8_000_000
 PATIENCE_S = 15.0  # the process ends earlier by itself
 _START = "import sys; sys.path[:0] = sys.argv[2:]; from otari.extraction.worker import main; main(sys.argv[1])"
@@ -27,21 +29,32 @@ class DocumentReader:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="otari-documents")
         self._kept: OrderedDict[bytes, str] = OrderedDict()
         self._kept_characters = 0
+        self._waiting = 0
 
     async def text(self, data: bytes, kind: DocumentKind) -> str:
-        """The text of a document. Raises Unreadable, for what there is no text to be had of or not soon enough."""
+        """The text of a document.
+
+        Raises Unreadable, for what there is no text to be had of or not soon enough, and OtariError(UNAVAILABLE) while
+        too many others wait to be read.
+        """
         key = hashlib.sha256(data).digest() + kind.encode()
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        if kind == "text":
-            text = plain_text(data)
-        else:
-            text = await asyncio.get_running_loop().run_in_executor(self._threads, read_apart, data, kind)
+        text = plain_text(data) if kind == "text" else await self._read_apart(data, kind)
         if len(text) > TEXT_MAX_CHARACTERS:
             raise Unreadable(f"holds more text than can be given to a model ({TEXT_MAX_CHARACTERS} characters)")
         self._keep(key, text)
         return text
+
+    async def _read_apart(self, data: bytes, kind: DocumentKind) -> str:
+        if self._waiting >= WAITING_MAX:
+            raise OtariError(Kind.UNAVAILABLE, "Too many documents are being read: try again", retry_after=1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read_apart, data, kind)
+        finally:
+            self._waiting -= 1
 
     def _keep(self, key: bytes, text: str) -> None:
         if key in self._kept:

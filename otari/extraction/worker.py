@@ -17,7 +17,7 @@ from otari.extraction.archive import Archive
 from otari.extraction.markup import html_text
 
 MEMORY_MAX_BYTES = 512 * 1024 * 1024
-START_S = 2.0  # of processor time, for a document as a whole
+START_S = 1.7  # of processor time, for a document as a whole
 PER_PAGE_S = 0.01  # and for each page of a PDF
 _NICE = 5
 

@@ -1,13 +1,14 @@
 """Pictures and documents that a request refers to or holds: put into a form that the model asked for can take.
 
-A file of ours is never named to a provider: its owner is looked at, and its bytes go in its place. A document for a model
-that takes none is given as text, a picture for a model that sees none is refused. Everything else stays as it is, and a
-request with nothing of the kind is not looked into.
+A file of ours is never named to a provider: its owner is looked at, and its bytes go in its place. A document for a
+model that takes none is given as text, a picture for a model that sees none is refused. Everything else stays as it is,
+and a request with nothing of the kind is not looked into.
 """
 
 import asyncio
 import base64
 import binascii
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,11 +16,12 @@ from typing import NamedTuple
 import orjson
 
 from otari.dialects import attachments as parts
+from otari.dialects import data_url
 from otari.dialects.attachments import Attachment
 from otari.dialects.dialect import Dialect, Envelope
 from otari.domain.catalog import Catalog, ModelRef, Senses
 from otari.domain.chat import Doc
-from otari.domain.documents import DocumentKind, Unreadable, is_text, kind_of
+from otari.domain.documents import Unreadable, kind_of
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.files import StoredFile
 from otari.domain.ports import Attempt, Documents, Files
@@ -33,8 +35,16 @@ _SELECTORS_MAX = 1_000
 _AT_ONCE_BYTES = 256 * 1024  # more is turned into base64, or back, beside the event loop
 
 
+class _Care(enum.Enum):
+    """What must be looked for in a request beside files of ours: nothing, Office files, or every attachment."""
+
+    NONE = "none"
+    OFFICE = "office"
+    ALWAYS = "always"
+
+
 class _Sight(NamedTuple):
-    """What a target can be given. `own`: its provider speaks the client's dialect, so that what stands there may stay."""
+    """What a target can be given. `own`: its provider speaks the client's dialect."""
 
     senses: Senses
     own: bool
@@ -86,20 +96,24 @@ class Attachments:
         self._files = files
         self._documents = documents
         self._most_bytes = most_bytes
-        self._narrow: dict[str, bool] = {}  # selectors that stand for a model which does not take everything
-        self._all_see_all = catalog.all_see_all
+        self._cares: dict[tuple[str, str], _Care] = {}  # by the client's dialect and the selector
 
-    def concern(self, raw: bytes, selector: str) -> bool:
+    def concern(self, client: Dialect, raw: bytes, selector: str) -> bool:
         """Whether a request may hold something to be prepared: asked of every one, so it costs next to nothing."""
-        return _OUR_ID in raw or _OFFICE in raw or (not self._all_see_all and self._is_narrow(selector))
+        care = self._cares.get((client.name, selector)) or self._care(client, selector)
+        return _OUR_ID in raw or care is _Care.ALWAYS or (care is _Care.OFFICE and _OFFICE in raw)
 
-    def _is_narrow(self, selector: str) -> bool:
-        known = self._narrow.get(selector)
-        if known is None:
-            if len(self._narrow) >= _SELECTORS_MAX:
-                self._narrow.clear()
-            known = self._narrow[selector] = any(not all(self._catalog.senses(ref)) for ref in self._targets(selector))
-        return known
+    def _care(self, client: Dialect, selector: str) -> "_Care":
+        if len(self._cares) >= _SELECTORS_MAX:
+            self._cares.clear()
+        sights = [_sight(client, self._catalog, ref) for ref in self._targets(selector)]
+        care = _Care.NONE
+        if not all(all(sight.senses) for sight in sights):
+            care = _Care.ALWAYS
+        elif not all(sight.own for sight in sights):
+            care = _Care.OFFICE
+        self._cares[client.name, selector] = care
+        return care
 
     def _targets(self, selector: str) -> Sequence[ModelRef]:
         try:
@@ -110,7 +124,7 @@ class Attachments:
     async def prepare(self, client: Dialect, doc: Doc, envelope: Envelope, user_id: str | None) -> Prepared | None:
         """The request of a user for all of its targets; None when there is nothing to prepare.
 
-        Raises OtariError: NOT_FOUND for a file that is not the user's, TOO_LARGE, INVALID for what no target can be told.
+        Raises OtariError: NOT_FOUND for a file that is not the user's, TOO_LARGE, INVALID for what no target can take.
         """
         targets = self._targets(envelope.model)
         found = list(parts.parts_of(doc))
@@ -177,14 +191,16 @@ class Attachments:
         sight: _Sight,
         ref: ModelRef,
     ) -> Variant | OtariError:
+        in_responses = client.name == "openai-responses"
         changed: dict[int, Doc] = {}
         noted: list[str] = []
         try:
             for part, attachment in found:
                 told = await self._told(part, attachment, held.get(id(part)), sight, ref, noted)
                 if told is not part:
-                    changed[id(part)] = parts.for_responses(told) if client.name == "openai-responses" else told
+                    changed[id(part)] = parts.for_responses(told) if in_responses else told
         except OtariError as error:
+            error.param = error.param or ("input" if in_responses else "messages")
             return error
         if not changed:
             return Variant(doc, (), envelope)
@@ -195,19 +211,13 @@ class Attachments:
         self, part: Doc, attachment: Attachment, held: _Held | None, sight: _Sight, ref: ModelRef, noted: list[str]
     ) -> Doc:
         """The part as the target is told it; the part itself when it stays as it is."""
-        if attachment.kind == "image":
-            return await _told_image(part, held, sight, ref)
-        name = _name(attachment, held)
         if self._documents is None:
             return part if held is None else await _inline(part, held, held.file.media_type)
-        if held is None and (attachment.text is not None or attachment.file_id is not None):
-            return part  # text already, or a file that only its provider knows
-        if attachment.url is not None:
-            if sight.senses.documents:
-                return part
-            raise _refused(f"Model '{ref}' takes documents only as text, and this gateway fetches no addresses")
-        if held is None and sight.senses.documents and (sight.own or not _is_office(attachment)):
+        if attachment.kind == "image":
+            return await _told_image(part, held, sight, ref)
+        if held is None and _stays(attachment, sight, ref):
             return part
+        name = _name(attachment, held)
         try:
             data = held.data if held is not None else await _decoded(attachment.data or "")
             kind = kind_of(data, held.file.media_type if held is not None else attachment.media_type)
@@ -217,10 +227,30 @@ class Attachments:
                 return part if held is None else await _inline(part, held, _PDF)
             text = await self._documents.text(data, kind)
         except Unreadable as error:
-            raise _refused(f"The file '{name}' {error}. Model '{ref}' can be given its text only") from None
+            why = "" if sight.senses.documents else f". Model '{ref}' takes documents only as text"
+            raise _refused(f"The file '{name}' {error}{why}") from None
         if kind != "text":
             noted.append(EXTRACTED)
-        return parts.with_text(part, text, name, plain=_is_plain(kind, held, attachment) and sight.own)
+        return parts.with_text(part, text, name, plain=kind == "text" and sight.senses.documents)
+
+
+def refuse_loss(variant: Variant, attempt: Attempt) -> None:
+    """Raise OtariError(INVALID) when something was done to the request that strict translation does not allow."""
+    if variant.noted:
+        raise _refused(
+            f"Model '{attempt.provider}:{attempt.model}' can be given only the text of a document. Nothing was sent,"
+            " because translation is strict for this key or provider.",
+            code="translation_loss",
+        )
+
+
+def _stays(attachment: Attachment, sight: _Sight, ref: ModelRef) -> bool:
+    """Whether a document that is not a file of ours is told as it stands in the request. Raises OtariError."""
+    if attachment.text is not None or attachment.file_id is not None:
+        return True  # text already, or a file that only its provider knows
+    if attachment.url is not None and not sight.senses.documents:
+        raise _refused(f"Model '{ref}' takes documents only as text, and this gateway fetches no addresses")
+    return sight.senses.documents and (sight.own or "officedocument" not in (attachment.media_type or ""))
 
 
 async def _told_image(part: Doc, held: _Held | None, sight: _Sight, ref: ModelRef) -> Doc:
@@ -230,7 +260,7 @@ async def _told_image(part: Doc, held: _Held | None, sight: _Sight, ref: ModelRe
         )
     if held is None:
         return part
-    shown = parts.data_url.sniff(base64.b64encode(held.data[:24]).decode())
+    shown = data_url.sniff(base64.b64encode(held.data[:24]).decode())
     if shown not in SEEN:
         raise _refused(f"The file '{held.file.filename}' is not a picture that models take ({', '.join(SEEN)})")
     return await _inline(part, held, shown)
@@ -262,21 +292,13 @@ def _name(attachment: Attachment, held: _Held | None) -> str:
     return "".join(char for char in told if char.isprintable())[:255] or "document"
 
 
-def _is_office(attachment: Attachment) -> bool:
-    return "officedocument" in (attachment.media_type or "")
-
-
-def _is_plain(kind: DocumentKind, held: _Held | None, attachment: Attachment) -> bool:
-    return kind == "text" and is_text(held.file.media_type if held is not None else attachment.media_type)
-
-
 def _is_ours(file_id: str) -> bool:
     return len(file_id) == 37 and file_id.startswith("file-") and set(file_id[5:]) <= set("0123456789abcdef")
 
 
 def _refused(message: str, code: str = "unreadable_document") -> OtariError:
     """Another model that the selector stands for may be told it."""
-    return OtariError(Kind.INVALID, message, param="messages", code=code, retryable=True)
+    return OtariError(Kind.INVALID, message, code=code, retryable=True)
 
 
 def _not_found(file_id: str) -> OtariError:

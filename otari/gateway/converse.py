@@ -17,6 +17,7 @@ from otari.domain.chat import ChatRequest, Doc
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Ask, Attempt, Call, ControlPlane, Outcome, Upstream, UpstreamReply
 from otari.domain.tokens import Counter
+from otari.gateway.attachments import Attachments, Prepared, refuse_loss
 from otari.gateway.document import fingerprint, read_document, session_label
 from otari.gateway.estimate import prompt_tokens
 from otari.gateway.exchange import Exchange, SameDialect
@@ -42,6 +43,7 @@ class Conversations(Passages):
     ) -> None:
         super().__init__(control, upstreams, counter, clean, clock)
         self.dialects = dialects
+        self.attachments: Attachments | None = None  # prepares requests with files in them
         self.on_ended: Callable[[Dialect, Doc, Outcome], object] | None = None  # hears every request and its end
 
     def begin(
@@ -59,7 +61,10 @@ class Conversations(Passages):
         """
         doc = read_document(raw)
         envelope = client.read_envelope(doc, len(raw))
-        return Conversation(self, client, endpoint, doc, envelope, principal, request_id, headers)
+        talk = Conversation(self, client, endpoint, doc, envelope, principal, request_id, headers)
+        if self.attachments is not None and self.attachments.concern(client, raw, envelope.model):
+            talk.attachments = self.attachments
+        return talk
 
 
 class Conversation(Passage[Exchange]):
@@ -85,7 +90,10 @@ class Conversation(Passage[Exchange]):
         self._endpoint = endpoint
         self._headers = headers
         self._doc = doc
-        self._request: ChatRequest | None = None  # read when the first translation needs it
+        self._told = doc  # what is told to the provider: another one when there are attachments
+        self._request: tuple[Doc, ChatRequest] | None = None  # of what is told, when the first translation needs it
+        self.attachments: Attachments | None = None  # None: the request holds nothing to be prepared
+        self._prepared: Prepared | None = None
 
     def fingerprint(self) -> bytes:
         """32 bytes that are the same for the same endpoint and the same body, whatever the order of its keys."""
@@ -146,6 +154,11 @@ class Conversation(Passage[Exchange]):
     # ---- admission ----
 
     async def _admit(self) -> None:
+        if self.attachments is not None:
+            user_id = self._principal.user_id or self.envelope.user
+            self._prepared = await self.attachments.prepare(self.client, self._doc, self.envelope, user_id)
+            if self._prepared is not None:
+                self.envelope = self._prepared.envelope
         envelope = self.envelope
         ask = Ask(
             request_id=self.request_id,
@@ -171,20 +184,28 @@ class Conversation(Passage[Exchange]):
         shared, client = self._shared, self.client
         if not attempt.speaks:
             raise _no_conversations(attempt)
+        strict = attempt.strict or self._principal.strict
+        noted: tuple[str, ...] = ()
+        if self._prepared is not None:
+            variant = self._prepared.variant(attempt)
+            if strict:
+                refuse_loss(variant, attempt)
+            self._told, noted = variant.doc, variant.noted
         if client.name in attempt.speaks:
-            return SameDialect(client, self._doc, self.envelope, attempt, shared.clean)
-        if self._request is None:
-            self._request = client.read_request(self._doc)
+            return SameDialect(client, self._told, self.envelope, attempt, shared.clean, noted)
+        if self._request is None or self._request[0] is not self._told:
+            self._request = self._told, client.read_request(self._told)
         return Translation(
             client,
             shared.dialects[attempt.speaks[0]],
-            self._doc,
-            self._request,
+            self._told,
+            self._request[1],
             self.envelope,
             attempt,
-            strict=attempt.strict or self._principal.strict,
+            strict=strict,
             clean=shared.clean,
             prompt_tokens=self._prompt_tokens,
+            noted=noted,
         )
 
     def _send(self, attempt: Attempt, exchange: Exchange) -> AbstractAsyncContextManager[UpstreamReply]:
@@ -267,7 +288,7 @@ class Conversation(Passage[Exchange]):
 
     def _ended(self, outcome: Outcome) -> None:
         if self._shared.on_ended is not None:
-            self._shared.on_ended(self.client, self._doc, outcome)
+            self._shared.on_ended(self.client, self._told, outcome)
 
     @property
     def _wants_receipt(self) -> bool:
@@ -276,7 +297,7 @@ class Conversation(Passage[Exchange]):
         return admission is not None and admission.receipts and (envelope.wants_usage or not envelope.stream)
 
     def _prompt_tokens(self) -> int:
-        return prompt_tokens(self._doc, self._shared.counter)
+        return prompt_tokens(self._told, self._shared.counter)
 
 
 def _no_conversations(attempt: Attempt) -> OtariError:

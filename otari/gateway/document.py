@@ -45,8 +45,15 @@ def session_label(doc: Doc) -> str | None:
 
 
 def fingerprint(endpoint: str, doc: Doc) -> bytes:
-    """SHA-256 of an endpoint and a document, its keys in order: blanks and the order of keys make no difference."""
-    return hashlib.sha256(endpoint.encode() + b"\n" + orjson.dumps(doc, option=orjson.OPT_SORT_KEYS)).digest()
+    """SHA-256 of an endpoint and a document, its keys in order: blanks and the order of keys make no difference.
+
+    Raises OtariError(INVALID) for a document that is nested deeper than JSON writers go.
+    """
+    try:
+        ordered = orjson.dumps(doc, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise invalid("The request is nested too deeply: at most 250 levels can be told apart.") from None
+    return hashlib.sha256(endpoint.encode() + b"\n" + ordered).digest()
 
 
 def _reason(error: orjson.JSONDecodeError) -> str:

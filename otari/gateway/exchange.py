@@ -41,14 +41,23 @@ class Exchange(Protocol):
 
 
 class SameDialect:
-    """The provider speaks the client's dialect: bytes out are bytes in; see `Exchange`."""
+    """The provider speaks the client's dialect: bytes out are bytes in; see `Exchange`.
+
+    `noted` names what was done to the request before.
+    """
 
     def __init__(
-        self, dialect: Dialect, doc: Doc, envelope: Envelope, attempt: Attempt, clean: Callable[[str], str]
+        self,
+        dialect: Dialect,
+        doc: Doc,
+        envelope: Envelope,
+        attempt: Attempt,
+        clean: Callable[[str], str],
+        noted: Sequence[str] = (),
     ) -> None:
         self.server = dialect
         self.body = dialect.same_request(doc, attempt.model, stream_usage=attempt.stream_usage)
-        self.dropped: Sequence[str] = ()
+        self.dropped: Sequence[str] = noted
         self._doc = doc
         self._wants_usage = envelope.wants_usage
         self._clean = clean

@@ -30,7 +30,8 @@ from otari.gateway.relay import BROKE_OFF, Relay
 
 class Translation:
     """See `Exchange`. `request` is the client's, as its dialect read it from `doc`; `prompt_tokens` counts it, and is
-    asked only for clients that are told the count before the answer begins.
+    asked only for clients that are told the count before the answer begins. `noted` names what was done to the request
+    before.
 
     Raises OtariError(INVALID) when the provider's dialect can not carry the request at all, or not without loss while
     `strict`.
@@ -48,9 +49,10 @@ class Translation:
         strict: bool,
         clean: Callable[[str], str],
         prompt_tokens: Callable[[], int],
+        noted: Sequence[str] = (),
     ) -> None:
         self.server = server
-        self._dropped: list[str] = []
+        self._dropped = list(noted)
         self._writer: StreamWriter | None = None
         self._client = client
         self._doc = doc

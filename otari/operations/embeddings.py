@@ -26,6 +26,7 @@ from otari.operations.operation import (
     read_user,
     same_request,
     unsupported,
+    write_doc,
 )
 from otari.operations.vectors import encoded
 
@@ -81,7 +82,7 @@ class Embeddings(JsonOperation):
             "model": place.model,
             "usage": {"prompt_tokens": told, "total_tokens": told},
         }
-        return Told(body(answer), usage=_usage(tokens))
+        return Told(write_doc(answer), usage=_usage(tokens))
 
     def text(self, request: Doc) -> str:
         """The texts; of tokens each is a word, since that many they are."""
@@ -184,7 +185,7 @@ def _openai_answer(request: Doc, came: Came, doc: Doc) -> Told:
         return Told(came.body, usage=usage)
     ordered = sorted(enumerate(entries), key=lambda pair: _index(pair[1], pair[0]))
     data = [{**entry, "embedding": _encoded(entry.get("embedding"), _encoding(request))} for _, entry in ordered]
-    return Told(body({**doc, "data": data}), usage=usage)
+    return Told(write_doc({**doc, "data": data}), usage=usage)
 
 
 def _index(entry: Doc, place: int) -> int:

@@ -7,7 +7,7 @@ import orjson
 from otari.dialects import sse
 from otari.dialects.openai_errors import failure_in
 from otari.domain.chat import Doc, Usage
-from otari.operations.operation import Seen, count_in
+from otari.operations.operation import Seen, count_in, write_doc
 
 _DONE = b"[DONE]"
 
@@ -36,7 +36,7 @@ def plain(frame: bytes, doc: Doc) -> Seen:
 
 def frame(doc: Doc) -> bytes:
     """An event that tells `doc`."""
-    return b"data: " + orjson.dumps(doc) + b"\n\n"
+    return b"data: " + write_doc(doc) + b"\n\n"
 
 
 def usage_in(told: Any) -> Usage | None:

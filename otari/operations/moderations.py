@@ -27,6 +27,7 @@ from otari.operations.operation import (
     read_user,
     same_request,
     unsupported,
+    write_doc,
 )
 
 _TABLES = ("categories", "category_scores", "category_applied_input_types")
@@ -64,7 +65,7 @@ class Moderations(JsonOperation):
         if changed == results and isinstance(doc.get("id"), str):
             return Told(came.body, usage=usage)
         name = doc["id"] if isinstance(doc.get("id"), str) else f"modr-{facts.name}"
-        return Told(body({"id": name, "model": place.model, **doc, "results": changed}), usage=usage)
+        return Told(write_doc({"id": name, "model": place.model, **doc, "results": changed}), usage=usage)
 
     def text(self, request: Doc) -> str:
         return "\n".join(_all_texts(request["input"]))

@@ -248,6 +248,14 @@ def _parsed(raw: bytes) -> Any:
         raise malformed("is not JSON") from None
 
 
+def write_doc(doc: Doc) -> bytes:
+    """An answer that was made anew. Raises OtariError(UPSTREAM) when what came is nested deeper than writers go."""
+    try:
+        return orjson.dumps(doc)
+    except orjson.JSONEncodeError:
+        raise malformed("is nested too deeply") from None
+
+
 def malformed(why: str) -> OtariError:
     """The provider's answer is not what its API promises; `why` goes on from "The provider's answer"."""
     return OtariError(Kind.UPSTREAM, f"The provider's answer {why}", code="upstream_format", retryable=True)

@@ -25,6 +25,7 @@ from otari.operations.operation import (
     read_text,
     read_user,
     renamed,
+    write_doc,
 )
 
 _MAX_RESULTS = 1 << 31
@@ -92,7 +93,7 @@ class Rerank(JsonOperation):
             answer["meta"] = doc["meta"]
         if tokens is not None:
             answer["usage"] = {"total_tokens": tokens}
-        return Told(body(answer), usage=usage)
+        return Told(write_doc(answer), usage=usage)
 
     def text(self, request: Doc) -> str:
         return "\n".join([request["query"], *map(_text, request["documents"])])

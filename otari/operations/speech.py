@@ -64,7 +64,8 @@ class Speech(JsonOperation):
         text = read_text(request, "input")
         if not isinstance(request.get("voice"), str | dict) or not request["voice"]:
             raise invalid("voice must be the name of a voice, or an object with its id.", "voice")
-        check_text(request, "response_format")
+        for key in ("response_format", "instructions"):
+            check_text(request, key)
         check_number(request, "speed")
         speed = _speed(request)
         if request.get("stream_format") not in (None, "audio", "sse"):

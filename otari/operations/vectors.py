@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import sys
 from array import array
 from collections.abc import Sequence
@@ -32,7 +33,10 @@ def as_numbers(text: str) -> list[float]:
     packed = array("f", raw)
     if sys.byteorder == "big":
         packed.byteswap()
-    return packed.tolist()
+    numbers = packed.tolist()
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("not of finite numbers")  # JSON has no others
+    return numbers
 
 
 def encoded(vector: Any, encoding: str) -> str | list[float]:

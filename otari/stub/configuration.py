@@ -26,8 +26,9 @@ def configure(options: Options, folder: Path, environ: Mapping[str, str]) -> tup
     Raises ConfigError.
     """
     config, around = Config(require_pricing=False), dict[str, str]()
-    if options.config is not None:
-        loaded = load(options.config, {**_played_keys(options.config), **environ})
+    if options.config is not None or options.asks_providers:
+        played = {} if options.asks_providers or options.config is None else _played_keys(options.config)
+        loaded = load(options.config, {**played, **environ})
         config, around = loaded.config, dict(loaded.environ)
     return (
         structs.replace(

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from otari.cli import USAGE_ERROR
 
-MODES = ("replay", "record", "rerecord", "verify")
+TAPINGS = ("replay", "record", "rerecord", "verify")
 DIALECTS = ("chat", "messages", "responses", "gemini")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _PORT = 8000
@@ -28,11 +28,20 @@ class Options:
     report: str | None = None
     lenient: bool = False
     seed: int | None = None
+    cassettes: str | None = None
+    taping: str = "replay"
+    allow_record_in_ci: bool = False
+    speed: float = 1.0
     log_level: str | None = None
     command: tuple[str, ...] = ()
 
+    @property
+    def asks_providers(self) -> bool:
+        """Whether real providers are asked."""
+        return self.cassettes is not None and self.taping != "replay"
 
-class _Parser(argparse.ArgumentParser):
+
+class WordParser(argparse.ArgumentParser):
     """argparse with our one-line errors."""
 
     def error(self, message: str) -> NoReturn:
@@ -48,7 +57,7 @@ def refuse(message: str) -> NoReturn:
 def read_options(words: Sequence[str]) -> Options:
     """The options in `words`; what stands behind `--` is the command. Raises SystemExit."""
     words, command = _at_dashes(words)
-    parser = _Parser(prog="otari.pyz stub", add_help=False, allow_abbrev=False)
+    parser = WordParser(prog="otari.pyz stub", add_help=False, allow_abbrev=False)
     parser.add_argument("--script", action="append", default=[])
     parser.add_argument("-c", "--config")
     parser.add_argument("--dialects", type=_dialects, default=DIALECTS)
@@ -59,10 +68,16 @@ def read_options(words: Sequence[str]) -> Options:
     parser.add_argument("--report", type=_report)
     parser.add_argument("--lenient", action="store_true")
     parser.add_argument("--seed", type=_seed)
+    parser.add_argument("--cassettes")
+    parser.add_argument("--mode", dest="taping", choices=TAPINGS)
+    parser.add_argument("--allow-record-in-ci", action="store_true")
+    parser.add_argument("--speed", type=_speed, default=1.0)
     parser.add_argument("--log-level", choices=LOG_LEVELS)
     told = parser.parse_args(words)
     if command == []:
         refuse("there is no command behind --")
+    if told.taping is not None and told.cassettes is None:
+        refuse("--mode says what to do with recordings: name their folder with --cassettes")
     found_out = told.port_file or told.env_file or command
     return Options(
         scripts=tuple(told.script),
@@ -75,6 +90,10 @@ def read_options(words: Sequence[str]) -> Options:
         report=told.report,
         lenient=told.lenient,
         seed=told.seed,
+        cassettes=told.cassettes,
+        taping=told.taping or "replay",
+        allow_record_in_ci=told.allow_record_in_ci,
+        speed=told.speed,
         log_level=told.log_level,
         command=tuple(command or ()),
     )
@@ -101,6 +120,16 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on, such as 10 for ten times as fast")
+    return speed
 
 
 def _seed(text: str) -> int:

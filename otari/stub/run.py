@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from otari import __version__
-from otari.app import Setting, build, read_stub_scripts
+from otari.app import build, read_stub_scripts
 from otari.config import Config, ConfigError
 from otari.config.providers import SPOKEN
 from otari.config.settings import DialectWord
@@ -24,6 +24,7 @@ from otari.stub.configuration import configure
 from otari.stub.options import Options
 from otari.stub.report import write_report
 from otari.stub.surroundings import environment, write_env_file
+from otari.stub.taping import taping
 from otari.upstreams.stub.desk import Desk
 from otari.upstreams.stub.expected import told
 from otari.upstreams.stub.script import Script
@@ -52,8 +53,8 @@ def run_stub(options: Options) -> int:
 
 async def _run(options: Options, config: Config, around: Mapping[str, str], script: Script) -> int:
     words = cast("tuple[DialectWord, ...]", options.dialects)
-    setting = Setting.scripted(script, tuple(SPOKEN[word] for word in words))
-    gateway = await build(config, around, setting=setting)
+    tape = taping(options, script, tuple(SPOKEN[word] for word in words))
+    gateway = await build(config, around, setting=tape.setting)
     async with listening(gateway, config) as (runner, port):
         url = f"http://{_in_url(config.host)}:{port}"
         master_key = config.master_key.reveal() if config.master_key else ""
@@ -66,7 +67,10 @@ async def _run(options: Options, config: Config, around: Mapping[str, str], scri
         else:
             _greet(url, script, master_key)
             code = await until_stopped(runner, gateway)
-        verdict = _verdict(gateway.desk)
+        taped, lines = tape.end()
+        verdict = _verdict(gateway.desk) or taped
+        for line in lines:
+            sys.stderr.write(f"otari: {line}\n")
         if options.report is not None:
             write_report(options.report, gateway.desk.report())
     return code or verdict
@@ -84,8 +88,8 @@ def _verdict(desk: Desk) -> int:
 
 
 def _script(options: Options) -> Script:
-    """The script, with what the command line says of it. Raises ConfigError."""
-    script = read_stub_scripts(options.scripts)
+    """The script, with what the command line says of it; recordings need none. Raises ConfigError."""
+    script = Script() if options.cassettes and not options.scripts else read_stub_scripts(options.scripts)
     defaults = script.defaults
     if options.lenient:
         defaults = replace(defaults, strict=False)

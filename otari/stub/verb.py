@@ -1,4 +1,4 @@
-"""What `stub` can do: serve (the usual), or check scripts. Each loads only what it needs."""
+"""What `stub` can do: serve (the usual), check scripts, look for drift. Each loads only what it needs."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,10 @@ def run_words(words: Sequence[str]) -> int:
         from otari.stub.checking import check_scripts
 
         return check_scripts(words[1:])
+    if words[:1] == ["drift"]:
+        from otari.stub.drift import look_for_drift
+
+        return look_for_drift(words[1:])
     from otari.stub.options import read_options
 
     options = read_options(words)

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from aiohttp import web
 
-from otari.domain.arrival import DEFAULT_SESSION, Arrival, note_arrival
+from otari.domain.arrival import DEFAULT_SESSION, SESSION_KEY, Arrival, note_arrival
 from otari.domain.errors import OtariError
 from otari.domain.secret import Secret
 from otari.web import auth
@@ -19,7 +19,6 @@ from otari.web.server import Answering
 
 SESSION_HEADER = "X-Stub-Session"
 SESSION_PATH = "/s/"
-SESSION_KEY = "sk-stub-"
 NAME_MAX_CHARACTERS = 255
 
 Hearing = Callable[[Arrival, int], object]

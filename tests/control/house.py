@@ -40,7 +40,12 @@ def catalog() -> Catalog:
             "odd": ("cloud:small", "cloud:unpriced"),
             "half": ("far:bounded", "cloud:small"),
         },
-        prices={"cloud:small": (PRICE,), "far:large": (Price(3_000_000, 9_000_000),), "far:bounded": (PRICE,)},
+        prices={
+            "cloud:small": (PRICE,),
+            "far:large": (Price(3_000_000, 9_000_000),),
+            "far:bounded": (PRICE,),
+            "cloud:pictures": (Price(0, 0, image_pico=40_000_000),),
+        },
         limits={"far:bounded": Limits(output=2_000)},
     )
 

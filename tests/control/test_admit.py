@@ -8,6 +8,7 @@ import pytest
 from otari.control.local import Rules
 from otari.domain.access import Credential, Principal
 from otari.domain.catalog import Price
+from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
 from otari.store.price_text import read_rates
@@ -151,6 +152,33 @@ def test_a_huge_limit_can_not_break_the_ledger(tmp_path: Path) -> None:
         assert (await refusal(house, alice)).kind is Kind.BUDGET
         bob = await house.user("bob", cap_nano=10**9)
         assert (await refusal(house, bob, output_tokens=10**30)).kind is Kind.BUDGET
+
+    in_house(tmp_path, scene)
+
+
+def test_units_are_held_as_many_as_there_may_be(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        admission = await house.admit(await house.user(), selector="cloud:pictures", quantity=3, output_tokens=9_000)
+        (row,) = await house.rows()
+        assert row["hold_nano"] == 3 * 40_000
+        assert (admission.by_token, admission.by_unit) == (False, True)
+        await house.control.settle(admission, good(admission, Usage(), quantity=2))
+        (row,) = await house.rows()
+        assert (row["cost_nano"], row["quantity"], row["hold_nano"]) == (2 * 40_000, 2, 3 * 40_000)
+
+    in_house(tmp_path, scene)
+
+
+def test_who_is_admitted_learns_what_must_be_counted(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        alice = await house.user()
+        counted = [
+            (admission.by_token, admission.by_unit)
+            for admission in [
+                await house.admit(alice, selector=each) for each in ("best", "local:any", "cloud:pictures")
+            ]
+        ]
+        assert counted == [(True, False), (False, False), (False, True)]
 
     in_house(tmp_path, scene)
 

@@ -2,7 +2,19 @@
 
 import pytest
 
-from otari.domain.catalog import FREE, NO_LIMITS, Catalog, Limits, ModelRef, Price, Provider, Tier, allows
+from otari.domain.catalog import (
+    ALL_SENSES,
+    FREE,
+    NO_LIMITS,
+    Catalog,
+    Limits,
+    ModelRef,
+    Price,
+    Provider,
+    Senses,
+    Tier,
+    allows,
+)
 from otari.domain.errors import Kind, OtariError
 
 OLD, NEW = Price(1, 1, effective_at=10), Price(2, 2, effective_at=20)
@@ -112,9 +124,28 @@ def test_the_highest_tier_that_is_reached_lies_over_the_rates() -> None:
 )
 def test_what_is_free(price: Price, free: bool) -> None:
     assert price.is_free is free
+    assert free is not (price.counts_tokens or price.counts_units or price.request_pico > 0)
+
+
+def test_what_a_price_counts() -> None:
+    assert Price(0, 0, reasoning=1).counts_tokens
+    assert Price(0, 0, tiers=(Tier(5, output=1),)).counts_tokens
+    for each in (Price(0, 0, image_pico=1), Price(0, 0, second_pico=1), Price(0, 0, character_pico=1)):
+        assert (each.counts_tokens, each.counts_units) == (False, True)
+    assert not Price(1, 1, request_pico=1).counts_units
 
 
 # ---- limits ----
+
+
+def test_what_a_model_takes_is_what_the_operator_says_and_else_its_kind_of_provider() -> None:
+    local = Provider("local", "live", senses=Senses(documents=False))
+    told = {"local:seer": Senses(images=True, documents=True), "lab:blind": Senses(images=False, documents=False)}
+    catalog = Catalog([local, Provider("lab", "live")], senses=told)
+    assert catalog.senses(ModelRef("local", "other")) == Senses(images=True, documents=False)
+    assert catalog.senses(ModelRef("local", "seer")) == ALL_SENSES
+    assert catalog.senses(ModelRef("lab", "blind")) == Senses(images=False, documents=False)
+    assert catalog.senses(ModelRef("lab", "unknown")) == ALL_SENSES
 
 
 def test_each_limit_is_the_operator_s_and_else_the_shipped_one() -> None:

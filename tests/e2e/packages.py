@@ -31,5 +31,6 @@ def _install(folder: Path) -> None:
     python = fresh / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     for command in ([plain_python(), "-m", "venv", fresh], [*pip, "--requirement", LOCKED]):
-        subprocess.run([str(word) for word in command], check=True, timeout=_INSTALL_S)
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=_INSTALL_S)
+        assert done.returncode == 0, f"the packages of {LOCKED.name} could not be installed:\n{done.stderr[-3000:]}"
     fresh.rename(folder)

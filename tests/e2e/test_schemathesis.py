@@ -21,7 +21,11 @@ EXAMPLES = 8  # for each operation in each phase; the phase that tries every lim
 RUN_S = 240.0  # it takes about ten; the machine may be busy
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PROGRAM = Path(sys.executable).with_name("st")
-ASKS = (CHAT, "/v1/messages", "/v1/messages/count_tokens", "/v1/responses")
+CALLS = (
+    *("/v1/embeddings", "/v1/moderations", "/v1/rerank", "/v2/rerank", "/v1/images/generations"),
+    *("/v1/audio/transcriptions", "/v1/audio/speech"),
+)
+ASKS = (CHAT, "/v1/messages", "/v1/messages/count_tokens", "/v1/responses", *CALLS)
 MANAGED = ("/v1/keys", "/v1/users", "/v1/budgets", "/v1/usage")
 FILES = "/v1/files"
 OPEN = {"/health", "/health/liveness", "/health/readiness", "/openapi.json", "/docs", "/redoc", "/metrics"}

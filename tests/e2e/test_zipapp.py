@@ -21,7 +21,7 @@ def entries(pyz: Path) -> list[str]:
 
 
 def test_the_file_is_small(pyz: Path) -> None:
-    assert pyz.stat().st_size <= 8 * MIB
+    assert pyz.stat().st_size <= 16 * MIB
 
 
 def test_every_file_of_the_packages_is_in_it(entries: list[str]) -> None:

@@ -102,7 +102,7 @@ class House:
 
     def rows(self) -> list[dict[str, Any]]:
         """All usage rows, oldest first, as the database file has them."""
-        return self.query("SELECT * FROM usage ORDER BY created_at_ms, id")
+        return self.query("SELECT * FROM usage ORDER BY seq")
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         conn = sqlite3.connect(f"file:{self.folder}/otari.db?mode=ro", uri=True)

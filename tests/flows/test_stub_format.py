@@ -175,6 +175,42 @@ def test_speech_is_a_valid_recording_of_silence(tmp_path: Path, script: Script) 
     play(scene())
 
 
+def test_single_shots_have_errors_faults_sequences_and_scores(tmp_path: Path) -> None:
+    rules = """
+    rules:
+    - {id: seq, when: {surface: embeddings}, replies: [{error: 429}], after: miss}
+    - {id: vec, when: {surface: embeddings}, embed: {dims: 3}}
+    - {id: rank, when: {surface: rerank}, rank: {b: 0.9}}
+    - {id: none, when: {surface: moderations}, flag: []}
+    - {id: talk, reply: never to be heard here}
+    faults: [{id: bad, when: {surface: images}, do: {cut: eof}}]
+    """
+
+    async def scene() -> None:
+        async with Stage(tmp_path, rules) as stage:
+            assert (await single(stage, "embeddings", input="x")).status == 429
+            vectors = await single(stage, "embeddings", input="x", encoding_format="float")
+            assert len(vectors.json["data"][0]["embedding"]) == 3
+            ranked = await single(stage, "rerank", query="q", documents=["a", "b"])
+            assert [(r["index"], r["relevance_score"]) for r in ranked.json["results"]] == [(1, 0.9), (0, 0.0)]
+            (judged,) = (await single(stage, "moderations", input="a bomb")).json["results"]
+            assert judged["flagged"] is False
+            assert (await single(stage, "images/generations", prompt="x")).status == 502
+            spoken = await single(stage, "audio/speech", input="x", voice="v")
+            assert (spoken.status, spoken.headers["x-stub-rule"]) == (200, "any-speech")
+            entries = (await stage.get("/stub/journal")).json["entries"]
+            assert [(e["surface"], e["rule"], e["fault"]) for e in entries] == [
+                ("embeddings", "seq", None),
+                ("embeddings", "vec", None),
+                ("rerank", "rank", None),
+                ("moderations", "none", None),
+                ("images", "any-images", "bad"),
+                ("speech", "any-speech", None),
+            ]
+
+    play(scene())
+
+
 def test_transcriptions_say_what_the_script_says(tmp_path: Path, script: Script) -> None:
     boundary = "xxx"
     parts = [

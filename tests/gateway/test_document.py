@@ -94,3 +94,9 @@ def test_a_fingerprint_tells_documents_apart_not_spellings() -> None:
     assert fingerprint("/v1/chat/completions", same) == mark
     assert fingerprint("/v1/messages", same) != mark
     assert fingerprint("/v1/chat/completions", {**same, "a": {"b": 1, "c": [2, 1]}}) != mark
+
+
+def test_what_is_too_deep_to_be_told_apart_is_refused() -> None:
+    with pytest.raises(OtariError, match="nested too deeply") as raised:
+        fingerprint("/v1/chat/completions", read_document(b'{"a":' * 400 + b"1" + b"}" * 400))
+    assert raised.value.kind is Kind.INVALID

@@ -173,6 +173,7 @@ def test_vectors_come_in_the_order_of_the_texts() -> None:
         ("openai", {"data": [1]}),
         ("openai", {"data": [{"index": 0, "embedding": "!!!"}]}),
         ("openai", {"data": [{"index": 0, "embedding": "AAA="}]}),
+        ("openai", {"data": [{"index": 0, "embedding": "AADAfw=="}]}),  # not a number
         ("openai", {"data": [{"index": 0, "embedding": None}]}),
         ("openai", {"data": [{"index": "0", "embedding": "AAAAAA=="}]}),
         ("openai", {"error": {"message": "no"}}),

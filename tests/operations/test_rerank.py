@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
+from otari.operations.operation import Came
 from otari.operations.rerank import RERANK
-from tests.operations.told import refusal, sent, told, vectors
+from tests.operations.told import FACTS, at, refusal, sent, told, vectors
 
 KNOWN = vectors("22_rerank.json")
 REQUEST = KNOWN["request"]
@@ -112,4 +113,11 @@ def test_what_is_no_request_is_refused_by_the_name_of_its_field(change: dict[str
 def test_what_is_no_answer_is_a_failure_of_the_provider(answer: Any) -> None:
     with pytest.raises(OtariError) as raised:
         told(RERANK, REQUEST, answer, "jina")
+    assert raised.value.kind is Kind.UPSTREAM
+
+
+def test_an_answer_that_is_nested_too_deeply_to_be_written_is_one_too() -> None:
+    deep = b'{"a":' * 400 + b"1" + b"}" * 400
+    with pytest.raises(OtariError, match="nested too deeply") as raised:
+        RERANK.read_answer(REQUEST, Came(b'{"results":[],"meta":' + deep + b"}"), at("jina"), FACTS)
     assert raised.value.kind is Kind.UPSTREAM

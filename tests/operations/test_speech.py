@@ -55,6 +55,7 @@ def test_characters_are_counted_and_tokens_bounded() -> None:
         ({"voice": 5}, "voice"),
         ({"voice": {}}, "voice"),
         ({"response_format": 5}, "response_format"),
+        ({"instructions": {}}, "instructions"),
         ({"speed": "fast"}, "speed"),
         ({"speed": 0}, "speed"),
         ({"speed": 1e300}, "speed"),

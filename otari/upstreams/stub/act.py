@@ -17,6 +17,7 @@ from otari.domain.tokens import Counter
 from otari.upstreams.status import refused
 from otari.upstreams.stub import faults, misses
 from otari.upstreams.stub.dice import Identity
+from otari.upstreams.stub.differs import closest
 from otari.upstreams.stub.frames import Move, failure_message
 from otari.upstreams.stub.matching import Match, Miss, find
 from otari.upstreams.stub.meter import Meter
@@ -151,6 +152,11 @@ class Act(ABC):
 
     def _missed(self, miss: Miss) -> OtariError:
         error = misses.missed(miss, self.scene)
+        near = closest(self.session.rules, self.scene.body, self.call.dialect)
+        if near is not None:
+            rule, where = near
+            miss = Miss(rule.id, (where.place,), rule)
+            error = misses.unrecorded(rule.id, where, self.scene)
         self._note("miss", miss.rule, error.status, failed=miss.failed)
         log.warning("miss in session %s: %s", self.session.name, error.detail)
         return error

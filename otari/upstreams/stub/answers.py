@@ -61,6 +61,7 @@ def read_answer(value: object, path: str, problems: Problems, groups: Iterable[s
         headers=dict(_headers(fields)),
         pace=_pace(fields),
     )
+    fields.text("exact")  # of a recording: whoever reads recordings knows what belongs to it
     fields.done([*IN_A_ROW, "cut_args_at", "blocks", "error", "stream", "timing", *(["expect"] if step else [])])
     return answer
 

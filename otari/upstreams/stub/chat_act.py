@@ -13,7 +13,7 @@ from otari.upstreams.stub import faults
 from otari.upstreams.stub.act import Act, Props, refusal_of
 from otari.upstreams.stub.defaults import Fallback
 from otari.upstreams.stub.dice import Identity
-from otari.upstreams.stub.frames import Move, at_once, nothing, streamed
+from otari.upstreams.stub.frames import Move, as_it_came, at_once, nothing, streamed
 from otari.upstreams.stub.matching import Match, Miss
 from otari.upstreams.stub.reply import Beat, Casting, beats
 from otari.upstreams.stub.rules import Answer, Cut, ErrorReply, Say
@@ -66,6 +66,9 @@ class ChatAct(Act):
             if self.after == 0:
                 return content_type, nothing(cut, stream=scene.stream)
             played = faults.torn(played, cut, self.after)
+        exact = found.answer.exact
+        if exact is not None and cut is None and (exact.dialect, exact.stream) == (self.call.dialect, scene.stream):
+            return content_type, as_it_came(exact)
         pace, dice = found.answer.pace or self.props.script.defaults.pace, identity.dice("network")
         if not scene.stream:
             self._refuse_failure(played)

@@ -10,7 +10,7 @@ from otari.dialects.dialect import Dialect, StreamWriter
 from otari.domain.chat import Doc, Failed, PartDelta
 from otari.upstreams.stub.dice import Dice
 from otari.upstreams.stub.reply import Beat, whole
-from otari.upstreams.stub.rules import Cut, Pace, Pause
+from otari.upstreams.stub.rules import Cut, Exact, Pace, Pause
 
 GARBAGE_FRAME = b'data: {"scripted garbage": \n\n'
 GARBAGE_BODY = b"<html>scripted garbage</html>"
@@ -72,6 +72,16 @@ def at_once(beats: tuple[Beat, ...], dialect: Dialect, request: Doc, pace: Pace,
     else:
         yield from chunks(body[: len(body) // 2], dice)
         yield cut
+
+
+def as_it_came(exact: Exact) -> Iterator[Move]:
+    """A recorded answer once more, with the silences between its pieces."""
+    passed = 0.0
+    for seconds, piece in exact.pieces:
+        if seconds > passed:
+            yield Wait(seconds - passed)
+            passed = seconds
+        yield piece
 
 
 def nothing(cut: Cut, *, stream: bool) -> Iterator[Move]:

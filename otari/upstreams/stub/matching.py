@@ -99,7 +99,7 @@ def unmet(when: When, scene: Scene, groups: dict[str, str], forms: tuple[str, ..
         yield "hash"
     if when.surface and scene.surface not in when.surface:
         yield "surface"
-    if when.model and not any(fnmatchcase(scene.model, glob) for glob in when.model):
+    if when.model and not _named(when.model, scene):
         yield "model"
     if when.session and not any(fnmatchcase(scene.came.session, glob) for glob in when.session):
         yield "session"
@@ -125,6 +125,12 @@ def unmet(when: When, scene: Scene, groups: dict[str, str], forms: tuple[str, ..
     for place in when.body:
         if not _is_there(place, scene, groups):
             yield f"body.{place.path}"
+
+
+def _named(globs: tuple[str, ...], scene: Scene) -> bool:
+    """Whether the model is meant: as the provider knows it, or as the client wrote it."""
+    names = {scene.model, scene.came.selector or scene.model}
+    return any(fnmatchcase(name, glob) for name in names for glob in globs)
 
 
 def _is_there(place: Place, scene: Scene, groups: dict[str, str]) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from otari.domain.errors import Kind, OtariError
+from otari.upstreams.stub.differs import Difference
+from otari.upstreams.stub.differs import shown as shown_value
 from otari.upstreams.stub.matching import Miss
 from otari.upstreams.stub.places import look, read_place, shown
 from otari.upstreams.stub.rules import Pattern, Rule, When
@@ -35,6 +37,19 @@ def missed(miss: Miss, scene: Scene) -> OtariError:
         f"{told} {nearest}{differs}. It came as: {facts}. A rule that answers it:\n{suggestion(miss, scene)}",
         code="stub_miss",
         detail=f"{told} {nearest}. It came as: {facts}.",
+        headers=(NO_RETRY,),
+    )
+
+
+def unrecorded(rule: str, where: Difference, scene: Scene) -> OtariError:
+    """The error for a request that was not recorded: the nearest recording, and where it differs first."""
+    told = f"No recording of this request; the nearest is {rule!r}, which differs first at {where.place}"
+    return OtariError(
+        Kind.INVALID,
+        f"{told}: recorded {shown_value(where.recorded)}, asked {shown_value(where.asked)}. Record again, or take"
+        f" `hash` out of that rule and say with `user` and `step` what it is for.",
+        code="stub_miss",
+        detail=f"{told}. It came as: surface {scene.surface}, model {scene.model}, step {scene.step}.",
         headers=(NO_RETRY,),
     )
 

@@ -170,8 +170,24 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Exact:
+    """The very bytes of a recorded answer, each piece with the seconds that had passed when it came.
+
+    `request` is the body that was answered.
+    """
+
+    dialect: str
+    stream: bool
+    pieces: tuple[tuple[float, bytes], ...]
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """One scripted answer: a refusal, or blocks in order, or for a single-shot call a wish."""
+    """One scripted answer: a refusal, or blocks in order, or for a single-shot call a wish.
+
+    `exact` is how a recorded answer came; it is given again to whoever asks in the same dialect.
+    """
 
     blocks: tuple[Block, ...] = ()
     wish: Wish | None = None
@@ -184,6 +200,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     pace: Pace | None = None
+    exact: Exact | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ BODIES_MAX_BYTES = 64 * 1024 * 1024  # that are kept of all
 COUNTS_MAX = 10_000  # of one session
 MISSED_MAX = 100  # that are told at the end of a run
 
-Result = Literal["answered", "miss", "fault", "limited", "gateway"]
+Result = Literal["answered", "miss", "fault", "limited", "gateway", "recorded"]
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Entry:
 
     `number` counts the calls of the session from 1 on; 0 is one that does not count. `rule` is the rule that answered,
     of a miss the nearest one; `fault` is what hit the request on its way. `result` "gateway" is a request that no
-    scripted provider has seen.
+    scripted provider has seen, "recorded" one that a real provider was asked.
     """
 
     session: str
@@ -90,6 +90,7 @@ class Sessions:
         self.answered: Counter[str] = Counter()
         self.misses = 0
         self.missed: list[Entry] = []
+        self.on_new: Callable[[Session], object] | None = None  # hears of every session before its first request
         self.on_note: Callable[[Entry], object] | None = None  # hears every entry
         self._all: OrderedDict[str, Session] = OrderedDict()
         self._kept_bytes = 0
@@ -104,6 +105,8 @@ class Sessions:
         session = self._all.get(name)
         if session is None:
             session = self._all[name] = Session(name)
+            if self.on_new is not None:
+                self.on_new(session)
             if len(self._all) > SESSIONS_MAX:
                 self.forget(next(iter(self._all)))
         else:
