@@ -26,7 +26,7 @@ from otari.store.faults import StoreError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 128 * 1024
 # Files stop coming while so little is left on their disk: the ledger may lie on the same one.
 KEEP_FREE_BYTES = 256 * 1024 * 1024
 _BETWEEN_LOOKS_BYTES = 16 * 1024 * 1024
@@ -110,11 +110,6 @@ class Blobs:
         """Do `work` in a thread for files. It is done even when nobody waits for it any more."""
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def submit(self, work: Callable[[], object]) -> None:
-        """Like `run`, without a word about how it ended. Does nothing after `close`."""
-        with contextlib.suppress(RuntimeError):
-            self._threads.submit(work)
-
     def close(self) -> None:
         """Finish what is under way and give the folder free. Blocks."""
         self._threads.shutdown(wait=True)
@@ -157,9 +152,14 @@ class Draft:
         """Give the blob its name, for good."""
         await self._step(lambda: self._rename(name))
 
-    def drop(self) -> None:
-        """Remove what has come. Safe to call at any time, also when it is kept: then it does nothing."""
-        self._blobs.submit(self._drop)
+    async def drop(self) -> None:
+        """Remove what has come; it goes even when who waits is cancelled. Safe to call at any time, also when it is
+        kept: then it does nothing.
+        """
+        with contextlib.suppress(RuntimeError):  # the folder is closed: the next start removes it
+            (done,), _ = await asyncio.wait({self._blobs.run(self._drop)})
+            if (error := done.exception()) is not None:
+                log.error("a draft could not be removed: %s", type(error).__name__)
 
     async def _flush(self) -> None:
         pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0

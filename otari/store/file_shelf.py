@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,15 +58,15 @@ class FileShelf:
         """How many bytes one more file of this user may have. Raises OtariError(NOT_FOUND, FORBIDDEN)."""
         return await self._db.read(lambda conn: files.room(conn, user_id, self.limits))
 
-    @contextlib.contextmanager
-    def receiving(self) -> Iterator[Draft]:
+    @contextlib.asynccontextmanager
+    async def receiving(self) -> AsyncIterator[Draft]:
         """A draft to write into; when the block is left it is removed, unless it was given to `add`."""
         draft = self._blobs.draft()
         try:
             yield draft
         finally:
             if draft not in self._adding:
-                draft.drop()
+                await draft.drop()
 
     async def add(
         self,
@@ -101,7 +101,7 @@ class FileShelf:
             await draft.keep(file.file_id)
             await self._db.write(lambda conn: files.show_file(conn, file.file_id))
         except BaseException:
-            draft.drop()
+            await draft.drop()
             with contextlib.suppress(OtariError):
                 await self._reclaim([file.file_id])
             raise

@@ -70,7 +70,7 @@ async def create_file(visit: Visit) -> web.StreamResponse:
     most = shelf.limits.file_bytes if known is None else await shelf.room(known)
     if (visit.request.content_length or 0) > shelf.limits.file_bytes + OVERHEAD_BYTES:
         raise _too_large(shelf.limits.file_bytes)
-    with shelf.receiving() as draft:
+    async with shelf.receiving() as draft:
         form = await _read(visit, shelf, draft, most)
         file = await shelf.add(
             draft,

@@ -79,7 +79,7 @@ def _add_user(conn: sqlite3.Connection) -> None:
 
 async def put(shelf: FileShelf, content: bytes = TEXT, **more: Any) -> StoredFile:
     told = {"filename": "a.txt", "media_type": "text/plain", "purpose": "user_data", **more}
-    with shelf.receiving() as draft:
+    async with shelf.receiving() as draft:
         for at in range(0, len(content), 1_000_003):
             await draft.write(content[at : at + 1_000_003])
         return await shelf.add(draft, "alice", **told)
@@ -137,14 +137,14 @@ def test_a_draft_that_is_not_added_leaves_nothing(tmp_path: Path) -> None:
     ground = Ground(tmp_path)
 
     async def scene(shelf: FileShelf) -> None:
-        with shelf.receiving() as draft:
+        async with shelf.receiving() as draft:
             await draft.write(TEXT)
             assert len(ground.names) == 1
-        with shelf.receiving():
+        async with shelf.receiving():
             pass
 
         async def failing() -> None:
-            with shelf.receiving() as draft:
+            async with shelf.receiving() as draft:
                 await draft.write(TEXT)
                 raise ZeroDivisionError
 
@@ -160,7 +160,7 @@ def test_who_leaves_while_the_bytes_come_leaves_nothing(tmp_path: Path) -> None:
 
     async def scene(shelf: FileShelf) -> None:
         async def sending() -> None:
-            with shelf.receiving() as draft:
+            async with shelf.receiving() as draft:
                 while True:
                     await draft.write(TEXT)
 
