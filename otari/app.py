@@ -43,11 +43,14 @@ from otari.extraction.reader import DocumentReader
 from otari.gateway.attachments import Attachments
 from otari.gateway.converse import Conversations
 from otari.gateway.counting import Counting
+from otari.gateway.description import Describer
 from otari.gateway.single import SingleShots
 from otari.operations import FLAVOURS
 from otari.store.db import Database
 from otari.store.file_shelf import FileShelf
 from otari.store.files import FileLimits
+from otari.store.near_writer import NearWriter
+from otari.store.writer import Writer
 from otari.upstreams.absent import AbsentUpstream
 from otari.upstreams.live import ErrorReader, LiveUpstream
 from otari.upstreams.stub.act import Props
@@ -122,6 +125,7 @@ class Setting:
     furnish: Callable[[Session], object] | None = None
     tape: Tape | None = None
     redactor: Redactor = field(default_factory=Redactor)
+    writer: type[Writer] = Writer
 
     @classmethod
     def scripted(
@@ -133,7 +137,7 @@ class Setting:
         """For a run in which a script is every model, and nobody needs a key."""
         clock = script.defaults.clock
         dialects = DIALECTS if clock is None else dialects_at(lambda: clock)
-        return cls(OpenControl, dialects, script, speaks, Access.KEY, furnish)
+        return cls(OpenControl, dialects, script, speaks, Access.KEY, furnish, writer=NearWriter)
 
     def providers(self, configured: Sequence[Provider], *, free: bool) -> list[Provider]:
         """The providers to serve. Every stub is an upstream of its own. `free`: what a script plays costs nothing,
@@ -197,7 +201,9 @@ async def build(
 
     Raises ConfigError for what only shows now (an unreadable stub script), StoreError when the ledger can not be used.
     """
-    setting, sessions = setting or Setting(), Sessions()
+    setting = setting or Setting()
+    access = setting.desk or (Access.MASTER if config.enable_stub_control else None)
+    sessions = Sessions(keeps=access is not None)
     sessions.on_new = setting.furnish
     redactor = _redactor(config, setting.redactor)
     tokenizers = {name: Tokenizer(name, _token_table) for name in ENCODINGS}
@@ -207,10 +213,12 @@ async def build(
     stubs = _stubs(serving, config, setting, tokenizers, sessions)
     upstreams: dict[str, Upstream] = {"live": live, "absent": AbsentUpstream(), **stubs}
     scripts = [stub.script for stub in stubs.values()]
+    if setting.script is not None:
+        upstreams["live"] = AbsentUpstream()  # nothing leaves the house, whatever is configured
     if setting.tape is not None:
         upstreams["live"] = _taped(live, setting.tape, setting.dialects, sessions)
         scripts.append(setting.tape.script)
-    database = Database.open(database_path(config), durability=config.durability, now_ms=now_ms)
+    database = Database.open(database_path(config), durability=config.durability, now_ms=now_ms, writer=setting.writer)
     meters = Meters(database) if config.enable_metrics else None
     try:
         if config.ai_token is not None:
@@ -224,18 +232,26 @@ async def build(
     counting = Counting(plane.catalog, counter, tokenizers, now_ms)
     conversations.on_ended = counting.heard
     if plane.mode == "standalone":  # elsewhere nobody here knows which models are asked, and whose files they are
-        conversations.attachments = Attachments(plane.catalog, plane.files, plane.documents, config.json_max_bytes)
+        conversations.attachments = _attachments(config, plane, conversations)
     app = web.Application(client_max_size=config.json_max_bytes)
     app[HOUSE] = _house(config, plane, conversations, counting, now_ms)
     app[DESK] = desk = Desk(sessions, scripts)
-    access = setting.desk or (Access.MASTER if config.enable_stub_control else None)
     routes = ROUTES if access is None else (*ROUTES, *desk_routes(access))
     mount(app, routes, docs=config.enable_docs, meters=meters, mode=plane.mode)
     if scripts:
-        arrivals = Arrivals(scripts[0].defaults.session, desk.answered)
+        arrivals = Arrivals(scripts[0].defaults.session, None if access is None else desk.answered)
         app[DOOR] = arrivals.noting
         app.on_shutdown.append(arrivals.close)
     return Gateway(app, database, conversations, live, serving, plane, counting, desk)
+
+
+def _attachments(config: Config, plane: Plane, conversations: Conversations) -> Attachments:
+    attachments = Attachments(plane.catalog, plane.files, plane.documents, config.json_max_bytes)
+    if config.vision_describe_model is not None and config.vision_strategy == "describe":
+        attachments.describer = Describer(
+            conversations, config.vision_describe_model, config.vision_describe_max_tokens
+        )
+    return attachments
 
 
 def _house(

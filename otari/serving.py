@@ -113,11 +113,12 @@ async def until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
 def _quiet_collector() -> None:
     """What was built lives as long as the process: the collector need not look at it again and again.
 
-    A collection of everything takes tens of milliseconds, in which no stream moves.
+    A collection of everything takes tens of milliseconds, in which no stream moves; also here, where the start waits
+    for it, and where there is next to nothing to collect.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
+    gc.enable()
 
 
 def _greet(loaded: Loaded, gateway: Gateway, port: int) -> None:

@@ -4,6 +4,7 @@ Libraries are imported by the verb that needs them.
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ def run(words: Sequence[str]) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the gateway until it is told to stop."""
+    gc.disable()  # until everything is built: what is loaded now is no garbage
     os.umask(0o077)  # the ledger and everything beside it is for its owner only
     from otari.config import ConfigError
 

@@ -252,7 +252,7 @@ def test_only_the_first_hundred_problems_are_told() -> None:
         ("require_pricing: maybe", "require_pricing: must be true or false, not the text 'maybe'"),
         ("tokenizer: [approx]", "tokenizer: must be one of approx, cl100k_base, o200k_base, not a list"),
         ("aliases: {a: {b: c}}", "aliases.a: must be a list, not a mapping"),
-        ("vision_strategy: ocr", "vision_strategy: is not supported by this version; remove it"),
+        ("search_tools: []", "search_tools: is not supported by this version; remove it"),
     ],
 )
 def test_one_problem_one_line(text: str, problem: str) -> None:

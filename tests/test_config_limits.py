@@ -37,6 +37,24 @@ def test_what_a_model_takes_is_what_was_written_and_nothing_else() -> None:
     assert [line for line in loaded.warnings if "gone" in line and "the entry is not used" in line]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("vision_describe_model: gone:m", "vision_describe_model: 'gone:m' is not a model of a configured provider"),
+        ("vision_describe_model: m", "vision_describe_model: 'm' is not a model of a configured provider"),
+        (
+            "vision_describe_model: seer\naliases: {seer: ['stub:a', 'stub:b']}\nmodel_capabilities: {'stub/b': }",
+            "vision_describe_model: 'stub:b' sees no pictures, as `model_capabilities` says",
+        ),
+        ("vision_strategy: ocr", "vision_strategy: must be one of describe, off, not the text 'ocr'"),
+    ],
+)
+def test_who_describes_pictures_must_be_there_and_see_them(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"OTARI_CONFIG_YAML": f"providers: {{stub: }}\n{text}"})
+    assert caught.value.problems == (problem,)
+
+
 def test_the_model_s_name_is_brought_into_one_form() -> None:
     assert limits(configured("{'stub/org/a:b': {context_window: 5}}").config) == {"stub:org/a:b": Limits(5)}
 

@@ -5,7 +5,7 @@ const SHOWN_MAX = 200_000; // characters of an answer that are put on the page
 function consoleOf(operation) {
   const inputs = operation.parameters.map((parameter) => ({ parameter, input: parameterInput(operation, parameter) }));
   const texts = examplesOf(operation);
-  const body = bodyOf(operation) ? bodyInput(operation, texts) : null;
+  const body = isForm(operation) ? formInput(operation) : bodyOf(operation) ? bodyInput(operation, texts) : null;
   const output = make("div.output", { "aria-live": "polite" });
   const send = make("button.send", { type: "submit", title: "Ctrl+Enter" }, `Send ${operation.method}`);
   if (operation.method === "DELETE") send.classList.add("danger");
@@ -24,7 +24,7 @@ function consoleOf(operation) {
     },
     inputs.map(({ parameter, input }) =>
       make("label.input", null, make("span", null, parameter.name, parameter.required && make("b", null, " *")), input)),
-    body && bodyPanel(body, texts),
+    body && body.panel,
     make("div.actions", null, send, stop, curlButton(operation, call)),
     output
   );
@@ -52,7 +52,30 @@ function bodyInput(operation, texts) {
     fit();
   };
   area.fill(Object.values(texts)[0]);
-  return area;
+  return {
+    panel: bodyPanel(area, texts),
+    told: () => ({ headers: { "Content-Type": "application/json" }, body: area.value }),
+  };
+}
+
+// The fields of a form: texts, and files of this machine.
+function formInput(operation) {
+  const inputs = formFields(operation).map((field) => {
+    const name = `${operation.id}-${field.name}`;
+    const text = { name, value: field.given ?? "", placeholder: typeName(field.told), autocomplete: "off" };
+    return { ...field, input: make("input", field.isFile ? { name, type: "file" } : text) };
+  });
+  const filled = () => inputs.filter(({ input }) => input.value !== "");
+  return {
+    panel: make("div.body", null, make("div.label", null, "Form"), inputs.map(({ name, required, input }) =>
+      make("label.input", null, make("span", null, name, required && make("b", null, " *")), input))),
+    told: () => {
+      const form = new FormData();
+      for (const { name, isFile, input } of filled()) form.append(name, isFile ? input.files[0] : input.value);
+      const shown = ({ name, isFile, input }) => [name, isFile ? `@${input.files[0].name}` : input.value];
+      return { headers: {}, body: form, fields: filled().map(shown) };
+    },
+  };
 }
 
 function bodyPanel(area, texts) {
@@ -66,9 +89,9 @@ function bodyPanel(area, texts) {
 function curlButton(operation, call) {
   const button = make("button.copy", { type: "button" }, "Copy as curl");
   button.addEventListener("click", async () => {
-    const { path, headers, body } = call();
+    const { path, headers, body, fields } = call();
     const { "Content-Type": _type, Authorization: _key, ...others } = headers;
-    await copy(curl(operation, path, others, body), button);
+    await copy(curl(operation, path, others, fields ? undefined : body, fields), button);
     setTimeout(() => (button.textContent = "Copy as curl"), 1200);
   });
   return button;
@@ -84,10 +107,11 @@ function callOf(operation, inputs, body) {
     else if (input.value !== "") headers[parameter.name] = input.value;
   }
   if ([...query].length) path += `?${query}`;
-  if (body) headers["Content-Type"] = "application/json";
+  const told = body ? body.told() : {};
+  Object.assign(headers, told.headers);
   const key = document.getElementById("key").value.trim();
   if (key && operation.schemes.length) headers.Authorization = `Bearer ${key}`;
-  return { method: operation.method, path, headers, body: body ? body.value : undefined };
+  return { method: operation.method, path, headers, body: told.body, fields: told.fields };
 }
 
 async function run({ method: name, path, headers, body }, output, send, stop) {

@@ -33,14 +33,33 @@ function byTag(doc, operations) {
   })).filter((group) => group.operations.length);
 }
 
+// The body that an operation takes, in the one type that it takes.
 function bodyOf(operation) {
-  return operation.requestBody ? operation.requestBody.content["application/json"] : null;
+  return operation.requestBody ? Object.values(operation.requestBody.content)[0] : null;
+}
+
+function isForm(operation) {
+  return Boolean(operation.requestBody && operation.requestBody.content["multipart/form-data"]);
+}
+
+// The fields of a form, with the values to begin with.
+function formFields(operation) {
+  const { schema, examples } = bodyOf(operation);
+  const object = inner(schema);
+  const given = (Object.values(examples || {})[0] || {}).value || {};
+  return Object.entries(object.properties).map(([name, told]) => ({
+    name,
+    told,
+    given: given[name],
+    isFile: withoutNull(told)[0].format === "binary",
+    required: (object.required || []).includes(name),
+  }));
 }
 
 // Title → body text, to begin with.
 function examplesOf(operation) {
   const body = bodyOf(operation);
-  if (!body) return {};
+  if (!body || isForm(operation)) return {};
   const given = Object.entries(body.examples || {}).map(([title, one]) => [title, one.value]);
   const bodies = given.length ? given : [["smallest", sample(body.schema)]];
   return Object.fromEntries(bodies.map(([title, value]) => [title, JSON.stringify(value, null, 2)]));
@@ -139,10 +158,17 @@ function samples(operation) {
   const good = Object.keys(operation.responses).find((status) => status < 300);
   const json = ((operation.responses[good] || {}).content || {})["application/json"];
   return [
-    codeBlock(curl(operation, operation.path, {}, Object.values(texts)[0]), "Request", inPlain),
+    codeBlock(curl(operation, operation.path, {}, Object.values(texts)[0], sampleFields(operation)), "Request", inPlain),
     content && json && inner(json.schema) &&
       codeBlock(JSON.stringify(sample(json.schema, true), null, 2), `Answer ${good}`),
   ];
+}
+
+function sampleFields(operation) {
+  if (!isForm(operation)) return [];
+  return formFields(operation)
+    .filter((field) => field.isFile || field.given !== undefined)
+    .map((field) => [field.name, field.isFile ? "@name-of-the-file" : String(field.given)]);
 }
 
 // Shell text: only what is in quotes has a colour.
@@ -150,13 +176,15 @@ function inPlain(text) {
   return text.split(/("[^"]*")/).map((part, at) => (at % 2 ? make("span.s", null, part) : part));
 }
 
-function curl(operation, path, headers, body) {
+// `fields` are those of a form, files with an @ in front of their name.
+function curl(operation, path, headers, body, fields = []) {
   const quoted = (text) => "'" + text.replaceAll("'", "'\\''") + "'";
   const parts = [`curl ${operation.method === "GET" ? "" : `-X ${operation.method} `}${quoted(base() + path.slice(1))}`];
   if (operation.schemes.length) {
     parts.push(`-H "Authorization: Bearer $${operation.schemes.includes("master") ? "OTARI_MASTER_KEY" : "OTARI_KEY"}"`);
   }
   for (const [name, value] of Object.entries(headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
+  for (const [name, value] of fields) parts.push(`-F ${quoted(`${name}=${value}`)}`);
   if (body !== undefined) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(body)}`);
   return parts.join(" \\\n  ");
 }

@@ -34,6 +34,7 @@ def check(config: Config, provider_names: set[str], labels: Mapping[str, str], p
         return config
     _check_master_key(config, labels, problems)
     _check_aliases(config, provider_names, problems)
+    _check_describer(config, provider_names, problems)
     for model, price in config.pricing.items():
         check_rates(model, price, problems)
     for model, limits in config.model_limits.items():
@@ -103,6 +104,21 @@ def _check_aliases(config: Config, provider_names: set[str], problems: Problems)
             elif parts[0] not in provider_names:
                 hint = nearest(parts[0], provider_names)
                 problems.error(path, f"provider {shown_text(parts[0])} is not configured{hint}")
+
+
+def _check_describer(config: Config, provider_names: set[str], problems: Problems) -> None:
+    """The model that describes pictures must be there, and see them."""
+    selector, path = config.vision_describe_model, "vision_describe_model"
+    for target in config.aliases.get(selector or "", (selector,)):
+        if target is None:
+            continue
+        parts = _split_selector(target)
+        if parts is None or parts[0] not in provider_names:
+            problems.error(path, f"{shown_text(target)} is not a model of a configured provider")
+            continue
+        told = config.model_capabilities.get(":".join(parts)) or config.model_capabilities.get("/".join(parts))
+        if told is not None and not told.supports_image:
+            problems.error(path, f"{shown_text(target)} sees no pictures, as `model_capabilities` says")
 
 
 def _of_known_models(

@@ -160,6 +160,9 @@ class Config(Struct, frozen=True, kw_only=True):
     files_max_user_bytes: Annotated[int, Meta(ge=1, le=1_125_899_906_842_624)] = 10_737_418_240
     files_retention_hours: Annotated[int, Meta(ge=1, le=876_000)] | None = None
     file_understanding_enabled: bool = True
+    vision_strategy: Literal["describe", "off"] = "describe"
+    vision_describe_model: str | None = None
+    vision_describe_max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
     enable_docs: bool = True
     enable_stub_control: bool = False
     enable_metrics: bool = False
@@ -193,7 +196,4 @@ NOT_SUPPORTED = (
     "routing",
     "search_tools",
     "stream_missing_usage_policy",
-    "vision_describe_max_tokens",
-    "vision_describe_model",
-    "vision_strategy",
 )

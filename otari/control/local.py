@@ -190,14 +190,7 @@ class LocalControl:
             raise
         if refused is not None:
             raise _refusal(refused, hold)
-        return Admission(
-            ask.request_id,
-            principal,
-            ticket.attempts,
-            ticket,
-            by_token=any(price is not None and price.counts_tokens for price in ticket.prices),
-            by_unit=any(price is not None and price.counts_units for price in ticket.prices),
-        )
+        return Admission(ask.request_id, principal, ticket.attempts, ticket, prices=ticket.prices)
 
     def _key(self, principal: Principal) -> Key | None:
         """The key of the request as it stands now; None for the master key."""
@@ -225,10 +218,11 @@ class LocalControl:
 
     def _ticket(self, key: Key | None, ask: Ask, user_id: str, refs: tuple[ModelRef, ...]) -> Ticket:
         now_ms = self._stamp()
-        in_force = tuple(self._catalog.price(ref, now_ms) for ref in refs)
-        bounds = tuple(self._output_bound(ask, ref) for ref in refs)
-        outputs = (self._rules.default_output_tokens if bound is None else bound for bound in bounds)
-        hold_nano, prompt_nano = _dearest(in_force, ask, [output * ask.choices for output in outputs])
+        in_force = tuple([self._catalog.price(ref, now_ms) for ref in refs])
+        bounds = [self._output_bound(ask, ref) for ref in refs]
+        default = self._rules.default_output_tokens
+        outputs = [(default if bound is None else bound) * ask.choices for bound in bounds]
+        hold_nano, prompt_nano = _dearest(in_force, ask, outputs)
         hold = Hold(
             ask.request_id,
             user_id,
@@ -247,7 +241,7 @@ class LocalControl:
             *charge.rates(in_force[0], ask.prompt_tokens),
             now_ms,
         )
-        return Ticket(hold, tuple(self._attempt(ref) for ref in refs), in_force)
+        return Ticket(hold, tuple([self._attempt(ref) for ref in refs]), in_force)
 
     def _output_bound(self, ask: Ask, ref: ModelRef) -> int | None:
         """The most that one answer of a model can have: the client's limit, else the model's own; None = unknown."""

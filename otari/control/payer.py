@@ -12,7 +12,9 @@ _TELEMETRY = re.compile(r"user_[0-9a-f]*_account_[0-9a-f-]*_session_[0-9a-f-]*",
 
 def named_user(ask: Ask) -> str | None:
     """Whom the request names, if anyone. What a client tells about itself there (telemetry) names nobody."""
-    told = (ask.user or "").strip()
+    if ask.user is None:
+        return None
+    told = ask.user.strip()
     if not told or _TELEMETRY.fullmatch(told) or (told.startswith("{") and told.endswith("}")):
         return None
     return ask.user

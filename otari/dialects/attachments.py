@@ -157,6 +157,12 @@ def with_text(part: Doc, text: str, name: str | None, *, plain: bool) -> Doc:
     return {"type": "text", "text": words, **mark}
 
 
+def with_description(part: Doc, text: str) -> Doc:
+    """A part that says what is to be seen in a picture."""
+    mark = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
+    return {"type": "text", "text": f"[Attached image description]\n{text}", **mark}
+
+
 def for_responses(part: Doc) -> Doc:
     """A text part as Responses calls it."""
     return {**part, "type": "input_text"} if part["type"] == "text" else part

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Provider, Quirks, Timeouts
+from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Price, Provider, Quirks, Timeouts
 from otari.domain.chat import Usage
 from otari.domain.documents import DocumentKind
 from otari.domain.errors import OtariError
@@ -100,8 +100,7 @@ class Admission(NamedTuple):
     """Leave to go ahead: money is held, the attempts are chosen. `ticket` is the control plane's own note.
 
     `request_id` is what the answer is to be called. `receipts`: settling may bring a cost that the client is to see.
-    `by_token` and `by_unit`: some attempt's price counts tokens, or images, seconds or characters, so that they must be
-    counted where its provider does not tell them.
+    `prices` are those of the attempts: what they count must be counted where a provider does not tell it.
     """
 
     request_id: str
@@ -109,8 +108,17 @@ class Admission(NamedTuple):
     attempts: tuple[Attempt, ...]
     ticket: object
     receipts: bool = False
-    by_token: bool = False
-    by_unit: bool = False
+    prices: tuple[Price | None, ...] = ()
+
+    @property
+    def by_token(self) -> bool:
+        """Whether some attempt's price counts tokens."""
+        return any(price is not None and price.counts_tokens for price in self.prices)
+
+    @property
+    def by_unit(self) -> bool:
+        """Whether some attempt's price counts images, seconds or characters."""
+        return any(price is not None and price.counts_units for price in self.prices)
 
 
 class Receipt(NamedTuple):

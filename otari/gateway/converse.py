@@ -17,13 +17,14 @@ from otari.domain.chat import ChatRequest, Doc
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Ask, Attempt, Call, ControlPlane, Outcome, Upstream, UpstreamReply
 from otari.domain.tokens import Counter
-from otari.gateway.attachments import Attachments, Prepared, refuse_loss
+from otari.gateway.attachments import Attachments, Prepared
 from otari.gateway.document import fingerprint, read_document, session_label
 from otari.gateway.estimate import prompt_tokens
 from otari.gateway.exchange import Exchange, SameDialect
 from otari.gateway.passage import Charge, Passage, Passages, drain
 from otari.gateway.progress import Progress
 from otari.gateway.receipt import apart, in_answer, in_frames
+from otari.gateway.telling import Asking
 from otari.gateway.translation import Translation
 
 log = logging.getLogger("otari.gateway")
@@ -155,8 +156,8 @@ class Conversation(Passage[Exchange]):
 
     async def _admit(self) -> None:
         if self.attachments is not None:
-            user_id = self._principal.user_id or self.envelope.user
-            self._prepared = await self.attachments.prepare(self.client, self._doc, self.envelope, user_id)
+            asking = Asking(self._principal, self.envelope.user, self._endpoint, self.request_id)
+            self._prepared = await self.attachments.prepare(self.client, self._doc, self.envelope, asking)
             if self._prepared is not None:
                 self.envelope = self._prepared.envelope
         envelope = self.envelope
@@ -184,13 +185,9 @@ class Conversation(Passage[Exchange]):
         shared, client = self._shared, self.client
         if not attempt.speaks:
             raise _no_conversations(attempt)
-        strict = attempt.strict or self._principal.strict
         noted: tuple[str, ...] = ()
         if self._prepared is not None:
-            variant = self._prepared.variant(attempt)
-            if strict:
-                refuse_loss(variant, attempt)
-            self._told, noted = variant.doc, variant.noted
+            self._told, noted, _ = self._prepared.variant(attempt)
         if client.name in attempt.speaks:
             return SameDialect(client, self._told, self.envelope, attempt, shared.clean, noted)
         if self._request is None or self._request[0] is not self._told:
@@ -202,7 +199,7 @@ class Conversation(Passage[Exchange]):
             self._request[1],
             self.envelope,
             attempt,
-            strict=strict,
+            strict=attempt.strict or self._principal.strict,
             clean=shared.clean,
             prompt_tokens=self._prompt_tokens,
             noted=noted,

@@ -31,13 +31,15 @@ log = logging.getLogger(__name__)
 class Database:
     """An open database. Opened blocking at start; used and closed in one event loop."""
 
-    def __init__(self, path: str, lock: int, conn: sqlite3.Connection, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, path: str, lock: int, conn: sqlite3.Connection, now_ms: Callable[[], int], writer: type[Writer] = Writer
+    ) -> None:
         """For `open`, which has made sure that `conn` is ours alone and up to date."""
         self.path = path
         self._lock = lock
         self._conn = conn
         self._now_ms = now_ms
-        self._writer = Writer(conn, self._note_fault)
+        self._writer = writer(conn, self._note_fault)
         # A whole read runs as one function in one thread. With aiosqlite every execute and fetch is a hop of
         # its own between threads: ten times the cost for a read of three calls, and no snapshot that spans
         # them.
@@ -46,13 +48,20 @@ class Database:
         self._closed = False
 
     @classmethod
-    def open(cls, path: str | Path, *, durability: Durability = "full", now_ms: Callable[[], int]) -> "Database":
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        durability: Durability = "full",
+        now_ms: Callable[[], int],
+        writer: type[Writer] = Writer,
+    ) -> "Database":
         """Open or create the database, take it for this process alone and bring its schema up to date.
         Blocks.
 
         `durability`: "full" survives a power cut, "normal" may lose the last commits in one (never in a
-        crash of the process). `now_ms` is the clock, in epoch milliseconds. Raises StoreError with one line
-        for the operator.
+        crash of the process). `now_ms` is the clock, in epoch milliseconds. `writer` says where it writes. Raises
+        StoreError with one line for the operator.
         """
         name = str(path)
         lock = _take(name)
@@ -63,7 +72,7 @@ class Database:
                 name, isolation_level=None, check_same_thread=False, cached_statements=_CACHED_STATEMENTS
             )
             schema.prepare(conn, name, durability, now_ms)
-            opened = cls(name, lock, conn, now_ms)
+            opened = cls(name, lock, conn, now_ms, writer)
             opened._writer.start()
         except BaseException as error:
             if conn is not None:

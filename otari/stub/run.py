@@ -24,7 +24,7 @@ from otari.stub.configuration import configure
 from otari.stub.options import Options
 from otari.stub.report import write_report
 from otari.stub.surroundings import environment, write_env_file
-from otari.stub.taping import taping
+from otari.stub.tape import without_recordings
 from otari.upstreams.stub.desk import Desk
 from otari.upstreams.stub.expected import told
 from otari.upstreams.stub.script import Script
@@ -53,7 +53,13 @@ def run_stub(options: Options) -> int:
 
 async def _run(options: Options, config: Config, around: Mapping[str, str], script: Script) -> int:
     words = cast("tuple[DialectWord, ...]", options.dialects)
-    tape = taping(options, script, tuple(SPOKEN[word] for word in words))
+    speaks = tuple(SPOKEN[word] for word in words)
+    if options.cassettes is None:
+        tape = without_recordings(script, speaks)
+    else:
+        from otari.stub.taping import taping  # with it come recorder and files, which most runs do not need
+
+        tape = taping(options, script, speaks)
     gateway = await build(config, around, setting=tape.setting)
     async with listening(gateway, config) as (runner, port):
         url = f"http://{_in_url(config.host)}:{port}"

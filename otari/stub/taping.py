@@ -3,7 +3,6 @@
 import fcntl
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,43 +16,14 @@ from otari.domain.ports import Upstream
 from otari.domain.redaction import Redactor
 from otari.domain.secret import Secret
 from otari.stub.options import Options
+from otari.stub.tape import Taping
 from otari.upstreams.stub.act import Props
 from otari.upstreams.stub.cassettes import Cassettes, Label
 from otari.upstreams.stub.recorder import Keep, Recorder
 from otari.upstreams.stub.script import Script, ScriptError, Source
 from otari.upstreams.stub.sessions import Session
 
-EXIT_NOT_RECORDED = 5
-EXIT_DRIFT = 4
 _TRUE = ("1", "true", "yes")
-
-
-@dataclass(slots=True)
-class Taping:
-    """What a run does with recordings: `setting` is the gateway around it. The rest is for its end."""
-
-    setting: Setting
-    finish: Callable[[], None] = lambda: None
-    recorders: list[Recorder] = field(default_factory=list)
-    drift: list[str] = field(default_factory=list)
-    lock: int | None = None
-
-    def end(self) -> tuple[int, list[str]]:
-        """Put everything in place and let others record: the exit code, and lines to tell. Raises OSError."""
-        try:
-            self.finish()
-        finally:
-            if self.lock is not None:
-                os.close(self.lock)
-                self.lock = None
-        unkept = [line for recorder in self.recorders for line in recorder.unkept]
-        code = EXIT_NOT_RECORDED if unkept else EXIT_DRIFT if self.drift else 0
-        return code, [*self.drift, *(f"{len(unkept)} answers were not recorded" for _ in unkept[:1])]
-
-
-def without_recordings(options: Options, script: Script, speaks: tuple[str, ...]) -> Taping:
-    """The script alone."""
-    return Taping(Setting.scripted(script, speaks))
 
 
 def replay(options: Options, script: Script, speaks: tuple[str, ...]) -> Taping:
@@ -88,13 +58,11 @@ WRITING = ("record", "rerecord")
 
 
 def taping(options: Options, script: Script, speaks: tuple[str, ...]) -> Taping:
-    """What the run is to do. Raises ConfigError."""
-    if options.cassettes is None:
-        return without_recordings(options, script, speaks)
+    """What the run is to do with its recordings. Raises ConfigError."""
     if options.taping not in WRITING:
         return WAYS[options.taping](options, script, speaks)
     _refuse_in_ci(options)
-    lock = _take_folder(options.cassettes)
+    lock = _take_folder(options.cassettes or "")
     found = WAYS[options.taping](options, script, speaks)
     found.lock = lock
     return found

@@ -4,6 +4,7 @@ import base64
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,21 +118,21 @@ def test_a_document_in_the_request_itself_is_quoted_too(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "name", "words"),
+    ("make", "name", "words"),
     [
-        (makers.bomb(1024), "bomb.docx", "unpacks to more than can be read"),
-        (makers.many_pages(10_000), "pages.pdf", "has more than 1000 pages"),
-        (makers.slow_pdf(), "slow.pdf", "takes too long to read"),
-        (makers.pdf_bomb(40), "bomb.pdf", "takes too long to read"),
-        (makers.pdf("x", password="secret"), "locked.pdf", "is encrypted"),
-        (makers.scanned_pdf(), "scanned.pdf", "holds no text"),
-        (makers.deep_xml(), "deep.docx", "is damaged|takes too long"),
+        (partial(makers.bomb, 1024), "bomb.docx", "unpacks to more than can be read"),
+        (partial(makers.many_pages, 10_000), "pages.pdf", "has more than 1000 pages"),
+        (makers.slow_pdf, "slow.pdf", "takes too long to read"),
+        (partial(makers.pdf_bomb, 40), "bomb.pdf", "takes too long to read"),
+        (partial(makers.pdf, "x", password="secret"), "locked.pdf", "is encrypted"),
+        (makers.scanned_pdf, "scanned.pdf", "holds no text"),
+        (makers.deep_xml, "deep.docx", "is damaged|takes too long"),
     ],
 )
 def test_a_trap_is_refused_and_the_gateway_does_not_feel_it(
-    client: OpenAI, gateway: Gateway, data: bytes, name: str, words: str
+    client: OpenAI, gateway: Gateway, make: Callable[[], bytes], name: str, words: str
 ) -> None:
-    file = client.files.create(file=(name, data), purpose="user_data")  # as bytes it is harmless
+    file = client.files.create(file=(name, make()), purpose="user_data")  # as bytes it is harmless
     before = memory_mib(gateway)
     forget_peak(gateway)
     began = time.monotonic()

@@ -96,6 +96,31 @@ def test_a_stream_is_shown_as_it_comes(gateway: Gateway, tmp_path: Path) -> None
     visit(gateway, tmp_path / "browser", scene)
 
 
+def test_a_file_can_be_sent_from_the_page(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "note.txt"
+    file.write_text("Sent from a page.")
+
+    async def scene(page: Page) -> None:
+        await opened(page, gateway)
+        await page.type("#key", gateway.key)
+        root = await page.call("DOM.getDocument")
+        found = await page.call(
+            "DOM.querySelector", nodeId=root["root"]["nodeId"], selector="#create_file input[type=file]"
+        )
+        await page.call("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
+        await send(page, "create_file")
+        shown = await page.evaluate("document.querySelector('#create_file .output').textContent")
+        assert '"filename": "note.txt"' in shown
+        assert '"bytes": 17' in shown
+        scroll = "document.querySelector('#create_file').scrollIntoView({behavior: 'instant'})"
+        await page.evaluate(scroll)
+        await page.look()  # what lies above has its true height only when it has been in sight
+        await page.evaluate(scroll)
+        await keep("form.png", await page.look())
+
+    visit(gateway, tmp_path / "browser", scene)
+
+
 def test_without_a_key_the_refusal_is_shown(gateway: Gateway, tmp_path: Path) -> None:
     async def scene(page: Page) -> None:
         await opened(page, gateway)
@@ -145,6 +170,9 @@ def test_the_reading_layout_shows_calls_and_answers(gateway: Gateway, tmp_path: 
         sample = await page.evaluate("document.querySelector('#list_models .aside').textContent")
         assert f"curl '{gateway.url}/v1/models'" in sample
         assert "stub:script" in sample
+        form = await page.evaluate("document.querySelector('#create_file .aside').textContent")
+        assert "-F 'purpose=user_data'" in form
+        assert "-F 'file=@name-of-the-file'" in form
         await page.evaluate("document.querySelector('#list_models').scrollIntoView({behavior: 'instant'})")
         await keep("reading.png", await page.look())
 

@@ -99,7 +99,13 @@ def archive(**entries: bytes) -> bytes:
 
 def bomb(mebibytes: int = 1024) -> bytes:
     """A .docx whose text unpacks to so many MiB of blanks."""
-    return archive(word__document_dot_xml=b"<w>" + b" " * (mebibytes * 1024 * 1024) + b"</w>")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file, file.open("word/document.xml", "w") as part:
+        part.write(b"<w>")
+        for _ in range(mebibytes):
+            part.write(b" " * 1024 * 1024)
+        part.write(b"</w>")
+    return out.getvalue()
 
 
 def lying_bomb(mebibytes: int = 128) -> bytes:

@@ -11,7 +11,8 @@ from otari.config.providers import SPOKEN
 from otari.dialects import DIALECTS
 from otari.domain.chat import Finish, Reply, Text, Thinking, ToolCall, Usage, unfold
 from otari.stub.options import Options
-from otari.stub.taping import Taping, taping
+from otari.stub.tape import Taping
+from otari.stub.taping import taping
 from otari.upstreams.stub.script import Script
 from tests.flows.house import Answer, House
 from tests.scripted import ScriptedProvider

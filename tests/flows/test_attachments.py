@@ -1,6 +1,8 @@
 """Files and documents in conversations: every client over every provider, and models that read them or do not."""
 
 import base64
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -282,23 +284,29 @@ def test_a_file_stays_a_file_until_it_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "name", "words"),
+    ("make", "name", "words"),
     [
-        (makers.pdf("x", password="s"), "a.pdf", "The file 'a.pdf' is encrypted."),
-        (makers.scanned_pdf(), "a.pdf", "The file 'a.pdf' holds no text."),
-        (makers.many_pages(), "a.pdf", "The file 'a.pdf' has more than 1000 pages."),
-        (makers.slow_pdf(), "a.pdf", "The file 'a.pdf' takes too long to read."),
-        (makers.bomb(128), "a.docx", "The file 'a.docx' unpacks to more than can be read."),
-        (makers.entity_bomb(), "a.docx", "The file 'a.docx' is damaged: it declares a document type."),
-        (b"\x7fELF\0\0", "a.pdf", "The file 'a.pdf' is of a kind that can not be read as text."),
-        (PNG, "a.pdf", "The file 'a.pdf' is a picture: send it as one."),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a.doc", "The file 'a.doc' is an encrypted or very old Office file"),
+        (partial(makers.pdf, "x", password="s"), "a.pdf", "The file 'a.pdf' is encrypted."),
+        (makers.scanned_pdf, "a.pdf", "The file 'a.pdf' holds no text."),
+        (makers.many_pages, "a.pdf", "The file 'a.pdf' has more than 1000 pages."),
+        (makers.slow_pdf, "a.pdf", "The file 'a.pdf' takes too long to read."),
+        (partial(makers.bomb, 128), "a.docx", "The file 'a.docx' unpacks to more than can be read."),
+        (makers.entity_bomb, "a.docx", "The file 'a.docx' is damaged: it declares a document type."),
+        (lambda: b"\x7fELF\0\0", "a.pdf", "The file 'a.pdf' is of a kind that can not be read as text."),
+        (lambda: PNG, "a.pdf", "The file 'a.pdf' is a picture: send it as one."),
+        (
+            lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "a.doc",
+            "The file 'a.doc' is an encrypted or very old Office file",
+        ),
     ],
 )
-def test_a_document_that_can_not_be_read_is_refused_by_name(tmp_path: Path, data: bytes, name: str, words: str) -> None:
+def test_a_document_that_can_not_be_read_is_refused_by_name(
+    tmp_path: Path, make: Callable[[], bytes], name: str, words: str
+) -> None:
     async def scene() -> None:
         async with House(tmp_path, model_capabilities={"stub:echo": {}}) as house:
-            file_id = await sent(house, data, name)
+            file_id = await sent(house, make(), name)
             answer = await house.post(asked(CHAT, document(CHAT, file_id), model="stub:echo"))
             assert answer.status == 400
             assert answer.json["detail"].startswith(words)
@@ -524,5 +532,87 @@ def test_an_answer_of_every_dialect_is_read_back(tmp_path: Path) -> None:
                     reply = STILL[client].read_reply(answer.json)
                     assert SENTENCE in "".join(part.text for part in reply.parts if isinstance(part, Text))
                     assert orjson.loads(answer.body)
+
+    play(scene())
+
+
+# ---- pictures in words ----
+
+DESCRIBED = "image described in text"
+SEEN = "A lighthouse above a pier with seventeen ships."
+
+
+def describing(script: Path, **more: object) -> dict[str, Any]:
+    """A stub whose model `seer` sees a lighthouse in every picture, and whose other models see nothing."""
+    rules = [
+        {
+            "id": "seer",
+            "when": {"model": "seer", "has": "image"},
+            "reply": {"say": SEEN, "usage": {"input": 90, "output": 9}},
+        },
+        {"id": "told", "when": {"user": "/lighthouse/"}, "reply": "I was told of a lighthouse."},
+    ]
+    script.write_bytes(orjson.dumps({"stub": 1, "rules": rules}))
+    price = {"input_price_per_million": 1, "output_price_per_million": 2}
+    return {
+        "providers": {"stub": {"type": "stub", "script": str(script)}},
+        "model_capabilities": {"stub:blind": {}},
+        "vision_describe_model": "stub:seer",
+        "pricing": {"stub:seer": price, "stub:blind": price},
+        **more,
+    }
+
+
+@each_client
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_picture_is_described_for_a_model_that_sees_none(tmp_path: Path, client: str, stream: bool) -> None:
+    path = {CHAT: "/v1/chat/completions", MESSAGES: "/v1/messages", RESPONSES: "/v1/responses"}[client]
+
+    async def scene() -> None:
+        async with House(tmp_path, **describing(tmp_path / "script.yaml")) as house:
+            part = picture(client, await sent(house, PNG, "a.png"))
+            for turn in range(2):
+                answer = await house.post(asked(client, part, model="stub:blind", stream=stream), path=path)
+                assert answer.status == 200, answer.body
+                assert answer.headers["X-Otari-Dropped"] == DESCRIBED
+                if not stream:
+                    assert b"I was told of a lighthouse." in answer.body
+                assert len(house.rows()) == 2 + turn  # the second time it is known what is to be seen
+            seer, blind, _ = house.rows()
+            assert (seer["model"], blind["model"]) == ("seer", "blind")
+            assert seer["endpoint"] == blind["endpoint"] == path
+            assert seer["user_id"] == blind["user_id"]
+            assert seer["key_id"] == blind["key_id"]
+            assert seer["cost_nano"] == 90 * 1_000 + 9 * 2_000
+            assert seer["id"].startswith(f"{blind['id']}-")
+            assert blind["dropped"] == DESCRIBED
+            assert house.balanced()
+
+    play(scene())
+
+
+def test_who_can_not_pay_for_a_description_is_told_so(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path, **describing(tmp_path / "script.yaml")) as house:
+            headers = {"Authorization": f"Bearer {MASTER}"}
+            budget = await house.post({"max_budget": 0.000001}, path="/v1/budgets", headers=headers)
+            await house.post(
+                {"user_id": "bob", "budget_id": budget.json["budget_id"]}, path="/v1/users", headers=headers
+            )
+            request = asked(CHAT, picture(CHAT, await sent(house, PNG, "a.png", key=MASTER, query={"user": "bob"})))
+            answer = await house.post({**request, "model": "stub:blind", "user": "bob"}, headers=headers)
+            assert answer.status == 403
+            assert answer.json["detail"] == "A picture could not be described: User 'bob' has exceeded budget limit"
+            assert answer.error["code"] == "insufficient_quota"
+            assert house.rows() == []
+
+    play(scene())
+
+
+def test_pictures_are_refused_when_that_is_wanted(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path, **describing(tmp_path / "script.yaml", vision_strategy="off")) as house:
+            answer = await house.post(asked(CHAT, picture(CHAT, await sent(house, PNG, "a.png")), model="stub:blind"))
+            assert (answer.status, answer.error["code"]) == (400, "image_not_supported")
 
     play(scene())

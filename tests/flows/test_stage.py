@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from otari.domain.catalog import ModelRef
+from otari.upstreams.absent import AbsentUpstream
 from tests.flows.house import MASTER, play
 from tests.flows.stage import Stage, said
 
@@ -165,5 +166,15 @@ def test_what_is_translated_has_the_time_of_the_script_too(tmp_path: Path, path:
             body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "input": "hello"}
             answers = [await stage.post(body, path=path, headers={"X-Stub-Session": "same"}) for _ in "ab"]
             assert [answer.json[field] for answer in answers] == [1_767_225_600] * 2
+
+    play(scene())
+
+
+def test_nothing_can_leave_the_house(tmp_path: Path) -> None:
+    async def scene() -> None:
+        config: dict[str, Any] = {"providers": {"openai": {"api_key": "sk-real-0123456789"}}}
+        async with Stage(tmp_path, HELLO, **config) as stage:
+            assert type(stage.gateway.conversations.upstreams["live"]) is AbsentUpstream
+            assert {each.via for each in stage.gateway.providers} == {"stub:openai", "stub:stub"}
 
     play(scene())

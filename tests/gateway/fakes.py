@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import ModelRef
+from otari.domain.catalog import ModelRef, Price
 from otari.domain.errors import OtariError
 from otari.domain.ports import Admission, Ask, Attempt, Call, Condition, FailedAttempt, Outcome
 
@@ -36,7 +36,8 @@ class FakeControl:
         self.asks.append(ask)
         if self.refusal is not None:
             raise self.refusal
-        return Admission(ask.request_id, principal, self.attempts, None, by_token=self.by_token, by_unit=self.by_unit)
+        price = Price(int(self.by_token), 0, image_pico=int(self.by_unit))
+        return Admission(ask.request_id, principal, self.attempts, None, prices=(price,))
 
     async def moved_on(self, failed: FailedAttempt, attempt: Attempt, admission: Admission) -> None:
         self.log.append(f"moved on to {attempt.provider}")

@@ -8,12 +8,14 @@ import orjson
 import pytest
 
 from otari.dialects import DIALECTS
+from otari.domain.access import Principal
 from otari.domain.catalog import ALL_SENSES, Catalog, Provider, Senses
 from otari.domain.chat import Doc
 from otari.domain.documents import DocumentKind, Unreadable
 from otari.domain.errors import Kind, OtariError
 from otari.domain.files import StoredFile
-from otari.gateway.attachments import EXTRACTED, Attachments, Prepared
+from otari.gateway.attachments import Attachments, Prepared
+from otari.gateway.telling import DESCRIBED, EXTRACTED, PICTURES_MAX, Asking
 from tests.gateway.fakes import attempt
 
 CHAT, MESSAGES = DIALECTS["openai-chat"], DIALECTS["anthropic-messages"]
@@ -52,6 +54,17 @@ class FakeDocuments:
         return "the words"
 
 
+@dataclass
+class FakeDescriber:
+    """Sees something in every picture."""
+
+    seen: list[str] = field(default_factory=list)
+
+    async def text(self, picture: str, asking: Asking) -> str:
+        self.seen.append(picture)
+        return f"picture {len(self.seen)}"
+
+
 def catalog(senses: Senses = ALL_SENSES, speaks: tuple[str, ...] = ("openai-chat",)) -> Catalog:
     providers = [Provider("one", "live", speaks=speaks), Provider("two", "live", speaks=speaks)]
     return Catalog(providers, {"both": ("one:m", "two:m")}, senses={"one:m": senses})
@@ -72,10 +85,14 @@ def prepare(
     files: FakeFiles | None = None,
     documents: FakeDocuments | None = None,
     user_id: str | None = "alice",
+    describer: "FakeDescriber | None" = None,
+    strict: bool = False,
 ) -> Prepared | None:
     attachments = Attachments(catalog(senses), files or FakeFiles(), documents or FakeDocuments(), 1_000_000)
+    attachments.describer = describer
     envelope = CHAT.read_envelope(doc, len(orjson.dumps(doc)))
-    return asyncio.run(attachments.prepare(CHAT, doc, envelope, user_id))
+    asking = Asking(Principal(user_id, "key-1", strict=strict), None, "/v1/chat/completions", "req_1")
+    return asyncio.run(attachments.prepare(CHAT, doc, envelope, asking))
 
 
 @pytest.mark.parametrize(
@@ -183,3 +200,50 @@ def test_names_in_the_text_can_not_break_its_lines() -> None:
     assert prepared is not None
     told = prepared.variant(attempt("one")).doc["messages"][0]["content"][1]["text"]
     assert told == "[Attached file: a[End of a].pdf]\nthe words\n[End of a[End of a].pdf]"
+
+
+# ---- pictures in words ----
+
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+def picture(url: str = PICTURE) -> Doc:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def test_a_picture_is_described_where_nobody_sees_it() -> None:
+    describer = FakeDescriber()
+    prepared = prepare(request(picture(), picture("https://x/a.png")), senses=BLIND, describer=describer)
+    assert prepared is not None
+    variant = prepared.variant(attempt("one"))
+    assert [part["text"] for part in variant.doc["messages"][0]["content"]] == [
+        *("?", "[Attached image description]\npicture 1", "[Attached image description]\npicture 2")
+    ]
+    assert variant.noted == (DESCRIBED,)
+    assert describer.seen == [PICTURE, "https://x/a.png"]
+
+
+def test_a_picture_is_not_described_where_somebody_sees_it() -> None:
+    describer = FakeDescriber()
+    prepared = prepare(request(picture(), model="both"), senses=BLIND, describer=describer)
+    assert prepared is not None
+    with pytest.raises(OtariError, match="takes no pictures"):
+        prepared.variant(attempt("one"))
+    assert prepared.variant(attempt("two")).noted == ()
+    assert describer.seen == []
+
+
+def test_nothing_is_described_that_strict_translation_would_refuse() -> None:
+    describer, documents = FakeDescriber(), FakeDocuments()
+    for part in (picture(), file_part()):
+        with pytest.raises(OtariError, match="translation is strict"):
+            prepare(request(part), senses=BLIND, describer=describer, documents=documents, strict=True)
+    assert (describer.seen, documents.read) == ([], [])
+
+
+def test_only_so_many_pictures_are_described() -> None:
+    describer = FakeDescriber()
+    parts = [picture() for _ in range(PICTURES_MAX + 1)]
+    with pytest.raises(OtariError, match=f"More than {PICTURES_MAX} pictures"):
+        prepare(request(*parts), senses=BLIND, describer=describer)
+    assert len(describer.seen) == PICTURES_MAX

@@ -6,7 +6,7 @@ import orjson
 
 from otari.dialects.dialect import Dialect
 from otari.domain.arrival import Arrival
-from otari.domain.chat import Doc, UsageSeen
+from otari.domain.chat import Doc, Usage, UsageSeen
 from otari.domain.errors import invalid
 from otari.domain.ports import Attempt, Call
 from otari.upstreams.stub import faults
@@ -15,7 +15,7 @@ from otari.upstreams.stub.defaults import Fallback
 from otari.upstreams.stub.dice import Identity
 from otari.upstreams.stub.frames import Move, as_it_came, at_once, nothing, streamed
 from otari.upstreams.stub.matching import Match, Miss
-from otari.upstreams.stub.reply import Beat, Casting, beats
+from otari.upstreams.stub.reply import Beat, Casting, beats, plain_reply
 from otari.upstreams.stub.rules import Answer, Cut, ErrorReply, Say
 from otari.upstreams.stub.scene import Scene, scene_of
 
@@ -60,8 +60,15 @@ class ChatAct(Act):
     def moves(self, found: Match, identity: Identity) -> tuple[str, Iterable[Move]]:
         scene, cut = self.scene, self.cut
         content_type = _EVENTS if scene.stream else _JSON
-        played = beats(self._cast(found, identity), self.props.counter)
-        self._count_tokens(played)
+        cast = self._cast(found, identity)
+        if not (scene.stream or cut or found.answer.pace or found.answer.exact or self._is_paced):
+            reply = plain_reply(cast, self.props.counter)
+            if reply is not None:
+                self._count_tokens(reply.usage)
+                return content_type, (orjson.dumps(self._dialect.write_reply(reply, request_doc=scene.body)),)
+        played = beats(cast, self.props.counter)
+        usage = next((beat.usage for beat in played if isinstance(beat, UsageSeen)), None)
+        self._count_tokens(usage or Usage())
         if cut is not None:
             if self.after == 0:
                 return content_type, nothing(cut, stream=scene.stream)
@@ -74,7 +81,7 @@ class ChatAct(Act):
             self._refuse_failure(played)
             return content_type, at_once(played, self._dialect, scene.body, pace, dice)
         wants_usage = self._dialect.read_envelope(scene.body, self._size).wants_usage
-        tokens = next((beat.usage.input for beat in played if isinstance(beat, UsageSeen)), None)
+        tokens = None if usage is None else usage.input
         writer = self._dialect.writer(wants_usage=wants_usage, input_tokens=tokens, request_doc=scene.body)
         return content_type, streamed(played, writer, pace, dice)
 
@@ -82,10 +89,14 @@ class ChatAct(Act):
         defaults, created = self.props.script.defaults, self.props.created()
         return Casting(self.scene.request, self.scene, found, identity, defaults, created)
 
-    def _count_tokens(self, played: Iterable[Beat]) -> None:
+    @property
+    def _is_paced(self) -> bool:
+        pace = self.props.script.defaults.pace
+        return bool(pace.ttft_s or pace.tps)
+
+    def _count_tokens(self, usage: Usage) -> None:
         if self.props.meter is not None:
-            usage = next((beat.usage for beat in played if isinstance(beat, UsageSeen)), None)
-            self.props.meter.spent(self.scene, 0 if usage is None else (usage.input or 0) + (usage.output or 0))
+            self.props.meter.spent(self.scene, (usage.input or 0) + (usage.output or 0))
 
     def _refuse_failure(self, played: tuple[Beat, ...]) -> None:
         """An error in the middle of an answer that is not streamed can only be an error instead of it."""

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from copy import copy
 
 import orjson
 
@@ -56,12 +55,10 @@ class Identity:
         self.key = hashlib.blake2b(place + told, digest_size=32).digest()
 
     def again(self, number: int) -> "Identity":
-        """That of the same request when it has come `number` times before: other ids, as a provider would give."""
-        if number == 0:
-            return self
-        other = copy(self)
-        other.key = hashlib.blake2b(number.to_bytes(8, "big"), key=self.key, digest_size=32).digest()
-        return other
+        """Become that of the same request when it has come `number` times before: a provider gives other ids then."""
+        if number:
+            self.key = hashlib.blake2b(number.to_bytes(8, "big"), key=self.key, digest_size=32).digest()
+        return self
 
     def id(self, prefix: str, purpose: str) -> str:
         """An id with 24 hexadecimal digits, another one for each `purpose`."""

@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Any
 
 import orjson
@@ -58,7 +57,7 @@ def reply_doc(reply: Reply, model: str, times_s: Sequence[float]) -> Doc:
         doc["model"] = reply.model
     if times_s:
         gaps = [later - earlier for earlier, later in pairwise(times_s)]
-        doc["timing"] = [_ms(times_s[0]), _ms(median(gaps) if gaps else 0.0)]
+        doc["timing"] = [_ms(times_s[0]), _ms(sorted(gaps)[len(gaps) // 2] if gaps else 0.0)]
     return doc
 
 

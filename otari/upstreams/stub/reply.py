@@ -102,6 +102,61 @@ def beats(cast: Casting, counter: Counter) -> tuple[Beat, ...]:
     return (start, *played, UsageSeen(usage), Finished(finish))
 
 
+def plain_reply(cast: Casting, counter: Counter) -> Reply | None:
+    """The reply that `beats` add up to, made at once; None when there are pauses or cuts in the answer."""
+    answer = cast.match.answer
+    blocks = answer.blocks
+    if any(type(block) is Pause or type(block) is Cut for block in blocks):
+        return None
+    prefix, _ = _PREFIXES.get(cast.scene.surface, _PREFIX)
+    parts = tuple(_plain_parts(blocks, cast))
+    called = any(type(part) is ToolCall for part in parts)
+    return Reply(
+        id=answer.id or cast.identity.id(prefix, "reply"),
+        model=answer.model or cast.scene.model,
+        parts=parts,
+        finish=answer.finish or (Finish.TOOLS if called else Finish.END),
+        usage=usage_of(answer.tokens, cast.request, parts, counter),
+        created=cast.created,
+    )
+
+
+def _plain_parts(blocks: Iterable[Block], cast: Casting) -> Iterator[Open]:
+    """The blocks as whole parts: what `_parts` tells bit by bit."""
+    index = -1
+    current: Open | None = None
+    called = False
+    for number, block in enumerate(blocks):
+        if isinstance(block, Pause | Cut):
+            continue
+        part, text = _part(block, number, cast)
+        if isinstance(part, ToolCall) and not called:
+            part, called = _first_call(part, cast), True
+        if current is not None and type(part) is type(current) and not isinstance(part, ToolCall):
+            current = _longer(current, text)
+            continue
+        if current is not None:
+            yield _signed(index, current, cast)
+        index, current = index + 1, _longer(part, text)
+    if current is not None:
+        yield _signed(index, current, cast)
+
+
+def _longer(part: Open, text: str) -> Open:
+    match part:
+        case Text():
+            return Text(part.text + text)
+        case Thinking():
+            return replace(part, text=part.text + text)
+    return replace(part, arguments=part.arguments + text)
+
+
+def _signed(index: int, part: Open, cast: Casting) -> Open:
+    if isinstance(part, Thinking) and _signs(part.family, cast):
+        return replace(part, signature=cast.identity.id("stub", f"signature {index}"))
+    return part
+
+
 def whole(played: Iterable[Beat]) -> Reply:
     """The reply that `beats` add up to; up to a cut, if there is one."""
     events = [beat for beat in played if not isinstance(beat, Pause | Cut)]
@@ -133,7 +188,7 @@ def _parts(blocks: Iterable[Block], cast: Casting) -> Iterator[Beat]:
         if isinstance(block, Cut):
             yield block
             return
-        part, texts = _part(block, number, cast)
+        part, whole_text = _part(block, number, cast)
         if isinstance(part, ToolCall) and not called:
             part, called = _first_call(part, cast), True
         if isinstance(part, ToolCall) or type(part) is not type(current):
@@ -141,7 +196,8 @@ def _parts(blocks: Iterable[Block], cast: Casting) -> Iterator[Beat]:
                 yield from _end(index, current, cast)
             index, current = index + 1, part
             yield PartStarted(index, part)
-        for text in texts:
+        in_pieces = pieces if isinstance(block, Say | Think) else argument_pieces
+        for text in in_pieces(whole_text):
             yield PartDelta(index, text)
     if current is not None:
         yield from _end(index, current, cast)
@@ -164,26 +220,26 @@ def _signs(family: str | None, cast: Casting) -> bool:
     return family == ANTHROPIC or (family == OPENAI and isinstance(asked, list) and _ASKED in asked)
 
 
-def _part(block: Say | Think | SayJson | CallTool, number: int, cast: Casting) -> tuple[Open, Iterator[str]]:
-    """A block as an empty part and the pieces of its text."""
+def _part(block: Say | Think | SayJson | CallTool, number: int, cast: Casting) -> tuple[Open, str]:
+    """A block as an empty part and its text."""
     match block:
         case Say(text):
-            return Text(""), pieces(cast.filled(text))
+            return Text(""), cast.filled(text)
         case Think(text):
-            return Thinking("", family=_FAMILIES.get(cast.scene.surface)), pieces(cast.filled(text))
+            return Thinking("", family=_FAMILIES.get(cast.scene.surface)), cast.filled(text)
         case SayJson(value, auto):
             dice = cast.identity.dice(f"sample {number}")
             made = sample(cast.scene.schema, dice) if auto else cast.filled_all(value)
-            return Text(""), argument_pieces(orjson.dumps(made).decode())
+            return Text(""), orjson.dumps(made).decode()
         case CallTool():
             return _call(block, number, cast)
 
 
-def _call(block: CallTool, number: int, cast: Casting) -> tuple[ToolCall, Iterator[str]]:
+def _call(block: CallTool, number: int, cast: Casting) -> tuple[ToolCall, str]:
     filled = cast.filled_all(block.arguments)
     arguments = filled if isinstance(filled, str) else orjson.dumps(filled).decode()
     if block.cut_at is not None:
         arguments = arguments[: int(len(arguments) * block.cut_at)]
     _, prefix = _PREFIXES.get(cast.scene.surface, _PREFIX)
     call_id = block.id or cast.identity.id(prefix, f"call {number}")
-    return ToolCall(call_id, block.name, ""), argument_pieces(arguments)
+    return ToolCall(call_id, block.name, ""), arguments

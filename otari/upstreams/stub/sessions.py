@@ -15,6 +15,7 @@ from otari.upstreams.stub.rules import Fault, Rule
 
 SESSIONS_MAX = 10_000
 ENTRIES_MAX = 1_000  # of one session
+ALL_ENTRIES_MAX = 100_000
 BODY_MAX_BYTES = 64 * 1024  # that are kept of one request
 BODIES_MAX_BYTES = 64 * 1024 * 1024  # that are kept of all
 COUNTS_MAX = 10_000  # of one session
@@ -86,7 +87,10 @@ class Sessions:
     forgetting a session leaves them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
+        """Without `keeps` there is no journal: nobody can ask for it."""
+        self._keeps = keeps
+        self._entries = 0
         self.answered: Counter[str] = Counter()
         self.misses = 0
         self.missed: list[Entry] = []
@@ -122,6 +126,7 @@ class Sessions:
         session = self._all.pop(name, None)
         if session is not None:
             self._kept_bytes -= sum(len(entry.body) for entry in session.journal)
+            self._entries -= len(session.journal)
         return session is not None
 
     def note(self, entry: Entry) -> None:
@@ -134,18 +139,26 @@ class Sessions:
         for name in (entry.rule if entry.result != "miss" else "", entry.fault):
             if name:
                 self.answered[name] += 1
-        entry.size = len(entry.body)
-        entry.body = entry.body[:BODY_MAX_BYTES]
-        if self._kept_bytes + len(entry.body) > BODIES_MAX_BYTES:
-            entry.body = b""
-        if len(session.journal) == ENTRIES_MAX:
-            self._kept_bytes -= len(session.journal[0].body)
-        self._kept_bytes += len(entry.body)
-        session.journal.append(entry)
+        if self._keeps:
+            self._keep(session, entry)
         if self.on_note is not None:
             self.on_note(entry)
         if self._news is not None:
             self._news.set()
+
+    def _keep(self, session: Session, entry: Entry) -> None:
+        """Put an entry into the journal, within bounds."""
+        entry.size = len(entry.body)
+        entry.body = entry.body[:BODY_MAX_BYTES]
+        if self._kept_bytes + len(entry.body) > BODIES_MAX_BYTES:
+            entry.body = b""
+        if len(session.journal) == ENTRIES_MAX or (self._entries >= ALL_ENTRIES_MAX and session.journal):
+            self._kept_bytes -= len(session.journal.popleft().body)
+            self._entries -= 1
+        if self._entries < ALL_ENTRIES_MAX:
+            self._kept_bytes += len(entry.body)
+            self._entries += 1
+            session.journal.append(entry)
 
     async def wait(self, name: str, calls: int, timeout_s: float) -> int:
         """Wait until a session has had so many calls, or the time is over; how many it has had."""

@@ -24,6 +24,7 @@ class StubReply:
         self.status = answer.status
         self.content_type = content_type
         self.headers: Mapping[str, str] = {**answer.headers, "content-type": content_type, RULE_HEADER: rule}
+        self._all = moves
         self._moves = iter(moves)
         self._sleep = sleep
 
@@ -52,6 +53,9 @@ class StubReply:
 
     async def read(self) -> bytes:
         """The whole body. Raises like `chunks`."""
+        match self._all:
+            case (bytes(body),):
+                return body
         return b"".join([chunk async for chunk in self.chunks()])
 
     def _broken_off(self) -> OtariError:

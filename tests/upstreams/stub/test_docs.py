@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from otari.config.scripts import PRESETS
 from otari.domain.chat import Reply, Text, ToolCall
 from otari.domain.errors import Kind
-from otari.upstreams.stub.conditions import FEATURES, TEXTS
+from otari.stub.manual import STUB
+from otari.upstreams.stub.conditions import FEATURES, SURFACES, TEXTS
 from otari.upstreams.stub.rules import Answer, Say
 from otari.upstreams.stub.script import Defaults, Script, read_script
+from otari.upstreams.stub.templates import NAMES
 from tests.upstreams.stub.rig import ask, asks, refused, tool
 
 DOCS = Path(__file__).parent.parent.parent.parent / "docs"
@@ -64,10 +67,29 @@ def test_the_replies_on_the_page_answer() -> None:
 
 
 def test_every_condition_is_explained() -> None:
-    for key in (*TEXTS, "model", "surface", "tools", "turn", "step", "stream", "has"):
+    for key in (*TEXTS, "model", "surface", "tools", "turn", "step", "stream", "has", "header", "body", "hash"):
         assert f"| `{key}` |" in PAGE
-    for feature in FEATURES:
-        assert f"`{feature}`" in PAGE
+    assert "| `session`, `key` |" in PAGE
+    for word in (*FEATURES, *SURFACES[:-1]):
+        assert f"`{word}`" in PAGE
+    for name in (*NAMES, "lorem:20"):
+        assert f"`${{{name}}}`" in PAGE
+    for preset in PRESETS:
+        assert f"preset:{preset}" in PAGE
+
+
+def test_every_option_and_exit_code_is_explained() -> None:
+    for flag in re.findall(r"--[a-z-]+", STUB):
+        assert f"{flag}" in PAGE, flag
+    for code in (2, 3, 4, 5):
+        assert f"| {code} |" in PAGE
+
+
+def test_single_shots_and_faults_on_the_page_are_read() -> None:
+    assert [rule.id for rule in SCRIPTS[3].rules] == ["vectors", "rank", "harm", "fine", "blue", "silence", "dictation"]
+    assert [fault.id for fault in SCRIPTS[4].faults] == ["twice", "third", "half", "chaos"]
+    assert SCRIPTS[4].limits is not None
+    assert len(SCRIPTS[5].expect) == 2
 
 
 def test_the_miss_on_the_page_is_the_real_one() -> None:

@@ -1,0 +1,50 @@
+"""What the end of a run has to see to, with recordings and without."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from otari.app import Setting
+from otari.upstreams.stub.script import Script
+
+EXIT_NOT_RECORDED = 5
+EXIT_DRIFT = 4
+
+
+class Recording(Protocol):
+    """Something that records: `unkept` are lines about what it could not keep."""
+
+    unkept: list[str]
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Taping:
+    """What a run does with recordings: `setting` is the gateway around it. The rest is for its end."""
+
+    setting: Setting
+    finish: Callable[[], None] = _nothing
+    recorders: list[Recording] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    lock: int | None = None
+
+    def end(self) -> tuple[int, list[str]]:
+        """Put everything in place and let others record: the exit code, and lines to tell. Raises OSError."""
+        try:
+            self.finish()
+        finally:
+            if self.lock is not None:
+                os.close(self.lock)
+                self.lock = None
+        unkept = [line for recorder in self.recorders for line in recorder.unkept]
+        code = EXIT_NOT_RECORDED if unkept else EXIT_DRIFT if self.drift else 0
+        return code, [*self.drift, *(f"{len(unkept)} answers were not recorded" for _ in unkept[:1])]
+
+
+def without_recordings(script: Script, speaks: tuple[str, ...]) -> Taping:
+    """The script alone."""
+    return Taping(Setting.scripted(script, speaks))
