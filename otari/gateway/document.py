@@ -12,6 +12,8 @@ from otari.domain.errors import invalid
 _LABEL_MAX_CHARS = 255
 _INT64 = 1 << 63
 _DIGITS_TO_ZERO = bytes.maketrans(b"0123456789", b"0000000000")
+# Whoever looks at every fifth byte sees three digits in a row wherever there are 19: a fifth of the work.
+_STRIDE, _SEEN_OF_A_LONG_RUN = 5, b"000"
 _LONG_RUN = b"0" * 19
 
 
@@ -29,7 +31,7 @@ def read_document(raw: bytes) -> Doc:
         raise invalid(f"The request body is not valid JSON: {_reason(error)}", code="invalid_json") from None
     if not isinstance(doc, dict):
         raise invalid("The request body must be a JSON object", code="invalid_json")
-    if _LONG_RUN in raw.translate(_DIGITS_TO_ZERO):
+    if _SEEN_OF_A_LONG_RUN in raw[::_STRIDE].translate(_DIGITS_TO_ZERO) and _LONG_RUN in raw.translate(_DIGITS_TO_ZERO):
         _refuse_great_integers(raw)
     return doc
 

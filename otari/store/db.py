@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import NoneType
 from typing import Literal, TypeVar, cast
 
 from otari.store import schema
@@ -24,6 +25,11 @@ Durability = Literal["full", "normal"]
 CLOSE_S = 10.0
 # Statements are few and all of them hot: the cache shall hold every one.
 _CACHED_STATEMENTS = 256
+
+# sqlite3 asks every value that is not exactly a number or a text how it wants to be written, twice and in vain, which
+# costs more than writing it. Values of these types are many on the hot path, and now have their answer ready.
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(NoneType, lambda nothing: nothing)
 
 log = logging.getLogger(__name__)
 

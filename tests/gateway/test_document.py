@@ -37,6 +37,12 @@ def test_what_is_not_a_json_object_is_refused(raw: bytes) -> None:
     assert len(caught.value.message) < 200
 
 
+@given(before=st.integers(0, 12), number=st.integers(2**64, 2**70), after=st.integers(0, 12))
+def test_a_great_integer_is_found_wherever_it_stands(before: int, number: int, after: int) -> None:
+    with pytest.raises(OtariError, match="64 bits"):
+        read_document(b'{"a": "%s", "n": %d, "b": "%s"}' % (b"x" * before, number, b"7" * after))
+
+
 def test_an_error_repeats_nothing_of_the_body() -> None:
     with pytest.raises(OtariError) as caught:
         read_document(b'{"api_key": "sk-SECRET", ')

@@ -109,8 +109,9 @@ CREATE TABLE usage (
     provider TEXT NOT NULL,
     model TEXT NOT NULL,
     stream INTEGER NOT NULL CHECK (stream IN (0, 1)),
-    state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'released', 'recovered')),
-    status TEXT CHECK (status IN ('success', 'error', 'absorbed')),
+    -- Words are compared one by one: for IN with three or more of them, SQLite builds a table in memory at every write.
+    state TEXT NOT NULL CHECK (state = 'open' OR state = 'settled' OR state = 'released' OR state = 'recovered'),
+    status TEXT CHECK (status = 'success' OR status = 'error' OR status = 'absorbed'),
     http_status INTEGER,
     hold_nano INTEGER NOT NULL CHECK (hold_nano BETWEEN 0 AND 9000000000000000000),
     hold_prompt_nano INTEGER NOT NULL CHECK (hold_prompt_nano BETWEEN 0 AND hold_nano), -- the prompt's part of it
