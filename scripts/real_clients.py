@@ -1,10 +1,11 @@
 """The vendors' own client libraries asking one question, in every dialect, streamed and in one piece."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from anthropic import Anthropic
 from openai import OpenAI
+from openai.types.responses import Response, ResponseStreamEvent
 
 MAX_TOKENS = 48
 TIMEOUT_S = 60.0
@@ -65,14 +66,19 @@ def _responses(url: str, key: str, model: str, *, stream: bool) -> Answer:
     body: dict[str, Any] = {"model": model, "max_output_tokens": MAX_TOKENS, "input": _QUESTION, "store": False}
     with _openai(url, key) as client:
         if stream:
-            with client.responses.stream(**body) as told:
-                for _ in told:
-                    pass
-                response = told.get_final_response()
+            response = _last_response(client.responses.create(**body, stream=True))
         else:
             response = client.responses.create(**body)
     usage = response.usage
     return response.output_text, None if usage is None else (usage.input_tokens, usage.output_tokens)
+
+
+def _last_response(events: Iterable[ResponseStreamEvent]) -> Response:
+    """The response that ends a stream: an answer that reached its limit is incomplete, and as good as another here."""
+    for event in events:
+        if event.type in ("response.completed", "response.incomplete"):
+            return event.response
+    raise RuntimeError("the stream has no response at its end")
 
 
 ASKS = (
