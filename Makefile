@@ -43,6 +43,7 @@ e2e-real: $(VENV)/installed build ## the same against a real model server
 nightly: $(VENV)/installed build ## the long runs: 200 kills, 2,000 histories of the ledger, many examples of every law
 	OTARI_KILL_ROUNDS=200 $(BIN)/python -m pytest tests/e2e/test_kill.py
 	OTARI_FILE_MIB=1024 $(BIN)/python -m pytest tests/e2e/test_files.py
+	OTARI_BATCH_LINES=100000 $(BIN)/python -m pytest tests/e2e/test_batches_killed.py
 	OTARI_SEEDS=2000 OTARI_STEPS=200 $(BIN)/python -m pytest tests/store/test_simulation.py tests/store/test_ledger_machine.py
 	$(BIN)/python -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_real -n auto --hypothesis-profile nightly
 

@@ -4,7 +4,7 @@ import asyncio
 import importlib.resources
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from otari.config import (
 )
 from otari.config.provider_types import find_type, prices_ids
 from otari.config.shipped import shipped
+from otari.control.batch_account import BatchAccount
 from otari.control.connected import ConnectedControl, Gate
 from otari.control.local import LocalControl, Rules
 from otari.control.open import OpenControl
@@ -33,25 +34,33 @@ from otari.dialects import DIALECTS, dialects_at
 from otari.dialects.dialect import Dialect
 from otari.dialects.openai_errors import read_error
 from otari.domain.access import Access
+from otari.domain.batches import BatchUpstream
 from otari.domain.catalog import Catalog, Provider
 from otari.domain.default_prices import DefaultPrices
-from otari.domain.ports import ControlPlane, Upstream
+from otari.domain.ports import Attempt, ControlPlane, Upstream
 from otari.domain.redaction import LogFilter, Redactor
 from otari.domain.secret import Secret
 from otari.domain.tokens import ENCODINGS, Approximate, Counter, Tokenizer
 from otari.extraction.reader import DocumentReader
 from otari.gateway.attachments import Attachments
+from otari.gateway.batches.endpoints import Endpoints
+from otari.gateway.batches.lines import Lines
+from otari.gateway.batches.local import LocalWay
+from otari.gateway.batches.remote import RemoteWay
+from otari.gateway.batches.runner import BatchControl, BatchRunner
 from otari.gateway.converse import Conversations
 from otari.gateway.counting import Counting
 from otari.gateway.description import Describer
 from otari.gateway.single import SingleShots
 from otari.operations import FLAVOURS
+from otari.store.batch_shelf import BatchShelf, keep_with
 from otari.store.db import Database
 from otari.store.file_shelf import FileShelf
 from otari.store.files import FileLimits
 from otari.store.near_writer import NearWriter
 from otari.store.writer import Writer
 from otari.upstreams.absent import AbsentUpstream
+from otari.upstreams.batches import batch_upstreams
 from otari.upstreams.live import ErrorReader, LiveUpstream
 from otari.upstreams.stub.act import Props
 from otari.upstreams.stub.defaults import CLOCK, Defaults
@@ -66,7 +75,7 @@ from otari.web.limits import Limits
 from otari.web.metrics import Meters
 from otari.web.server import DOOR
 from otari.web.table import ROUTES, mount
-from otari.web.visit import HOUSE, Books, House
+from otari.web.visit import HOUSE, Books, House, new_request_id
 from otari.web.watch import Streams
 
 _SQLITE = "sqlite:///"
@@ -94,6 +103,9 @@ class Plane:
     limits: Limits | None = None
     replays: Replays | None = None
     files: FileShelf | None = None
+    batches: BatchShelf | None = None
+    batch_control: BatchControl | None = None
+    batch_account: BatchAccount | None = None
     documents: DocumentReader | None = None
     master_key: Secret | None = None
     api_key: Secret | None = None
@@ -163,7 +175,10 @@ ANYTHING = "stub"  # the provider (and its type) of every model that no other on
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything that was built for one run, and how to take it down again."""
+    """Everything that was built for one run, and how to take it down again.
+
+    `patience_s` is how long what is under way for batches may go on when the gateway stops.
+    """
 
     app: web.Application
     database: Database
@@ -173,18 +188,31 @@ class Gateway:
     plane: Plane
     counting: Counting
     desk: Desk
+    batches: BatchRunner | None
+    patience_s: float
 
     @property
     def control(self) -> LocalControl | ConnectedControl:
         """Who decides and accounts."""
         return self.plane.control
 
+    async def end_batches(self) -> None:
+        """Wait for what is under way for batches, as long as there is patience for it."""
+        if self.batches is not None:
+            await self.batches.close(self.patience_s)
+
     async def close(self) -> None:
-        """Close connections to providers, then files, then the ledger: what was settled is on disk after this."""
+        """End batches, close connections to providers, then files, then the ledger: what was settled is on disk after
+        this.
+        """
+        self.conversations.stopping = True
+        await self.end_batches()
         self.counting.close()
         await self.live.close()
         if self.plane.documents is not None:
             self.plane.documents.close()
+        if self.plane.batches is not None:
+            await self.plane.batches.close()
         if self.plane.files is not None:
             await self.plane.files.close()
         await self.control.close()
@@ -234,7 +262,7 @@ async def build(
     if plane.mode == "standalone":  # elsewhere nobody here knows which models are asked, and whose files they are
         conversations.attachments = _attachments(config, plane, conversations)
     app = web.Application(client_max_size=config.json_max_bytes)
-    app[HOUSE] = _house(config, plane, conversations, counting, now_ms)
+    app[HOUSE] = house = _house(config, plane, conversations, counting, now_ms)
     app[DESK] = desk = Desk(sessions, scripts)
     routes = ROUTES if access is None else (*ROUTES, *desk_routes(access))
     mount(app, routes, docs=config.enable_docs, meters=meters, mode=plane.mode)
@@ -242,7 +270,68 @@ async def build(
         arrivals = Arrivals(scripts[0].defaults.session, None if access is None else desk.answered)
         app[DOOR] = arrivals.noting
         app.on_shutdown.append(arrivals.close)
-    return Gateway(app, database, conversations, live, serving, plane, counting, desk)
+    own = live if upstreams["live"] is live else None  # who is played or recorded takes no batches as a whole
+    runner = await _runner(config, plane, house, now_ms, _batch_upstreams(own, stubs, plane))
+    if runner is not None:
+        app.on_shutdown.append(_draining(runner))
+    patience_s = config.shutdown_timeout_s
+    return Gateway(app, database, conversations, live, serving, plane, counting, desk, runner, patience_s)
+
+
+def _batch_upstreams(
+    live: LiveUpstream | None, stubs: Mapping[str, StubUpstream], plane: Plane
+) -> Callable[[Attempt], BatchUpstream | None]:
+    """Who takes batches as a whole for an attempt: a stub by its name, real providers by the flavour of their API."""
+    scripted = {via: stub.batches for via, stub in stubs.items() if stub.batches is not None}
+    folder = None if plane.batches is None else plane.batches.folder
+    flavours = {} if live is None else batch_upstreams(live, folder)
+
+    def find(attempt: Attempt) -> BatchUpstream | None:
+        flavour = attempt.operations.get("batches", "")
+        return flavours.get(flavour) if attempt.via == "live" else scripted.get(attempt.via)
+
+    return find
+
+
+async def _runner(
+    config: Config,
+    plane: Plane,
+    house: House,
+    now_ms: Callable[[], int],
+    upstream_of: Callable[[Attempt], BatchUpstream | None],
+) -> BatchRunner | None:
+    """Who carries batches out; it goes on with those that the last run has left. None where there are none."""
+    shelf, control = plane.batches, plane.batch_control
+    if shelf is None or control is None:
+        return None
+    endpoints, lines = Endpoints(house.conversations, house.shots), Lines(house.conversations)
+    remote = None
+    if plane.batch_account is not None:
+        remote = RemoteWay(
+            *(shelf, plane.batch_account, lines, endpoints, upstream_of, control.principal_of),
+            line_max_bytes=config.json_max_bytes,
+            folder=shelf.folder,
+            now_ms=now_ms,
+        )
+    local = LocalWay(
+        shelf,
+        endpoints,
+        control.principal_of,
+        at_once=config.batch_concurrency,
+        line_max_bytes=config.json_max_bytes,
+        new_request_id=new_request_id,
+    )
+    runner = BatchRunner(shelf, local, control, line_max_bytes=config.json_max_bytes, now_ms=now_ms, remote=remote)
+    shelf.on_added, shelf.on_cancelled, shelf.on_asked = runner.take, runner.cancel, runner.asked
+    await runner.start()
+    return runner
+
+
+def _draining(runner: BatchRunner) -> Callable[[web.Application], Awaitable[None]]:
+    async def drain(app: web.Application) -> None:
+        runner.drain()
+
+    return drain
 
 
 def _attachments(config: Config, plane: Plane, conversations: Conversations) -> Attachments:
@@ -274,6 +363,7 @@ def _house(
         limits=plane.limits,
         replays=plane.replays,
         files=plane.files,
+        batches=plane.batches,
     )
 
 
@@ -315,6 +405,10 @@ async def _standalone(
     )
     if meters is not None:
         control.on_settled = meters.settled
+    control.keeper = keep_with
+    account = BatchAccount(database, control, catalog, config.on_crash)
+    account.on_settled = control.on_settled
+    files = await _files(config, database, now_ms)
     return Plane(
         mode="standalone",
         control=control,
@@ -328,7 +422,10 @@ async def _standalone(
             now_ms=now_ms,
         ),
         replays=Replays(database, config.idempotency_hours, now_ms),
-        files=await _files(config, database, now_ms),
+        files=files,
+        batches=None if files is None else await BatchShelf.open(database, files, now_ms),
+        batch_control=control,
+        batch_account=account,
         documents=DocumentReader() if config.file_understanding_enabled else None,
         master_key=first.master_key,
         api_key=first.bootstrap_key,

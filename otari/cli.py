@@ -10,7 +10,7 @@ usage: otari.pyz [serve] [--config FILE] [--host HOST] [--port PORT] [--port-fil
        otari.pyz routes [--json]
        otari.pyz stub [OPTIONS] [-- CMD [ARG]]
        otari.pyz wait-ready [URL] [--port-file FILE] [--timeout SECONDS]
-       otari.pyz keys|users|budgets|prices|usage [VERB] [OPTIONS]
+       otari.pyz keys|users|budgets|prices|usage|batch [VERB] [OPTIONS]
        otari.pyz version
 
 commands:
@@ -24,6 +24,7 @@ commands:
   budgets    caps for users and keys, and how their periods went
   prices     what models cost: list, set, show, history
   usage      what was used: list, totals with a chart, and how one charge came about
+  batch      batches of a user: list, show, watch, results, cancel
   version    print the version
              (`otari.pyz keys --help` and so on: their verbs and options)
 
@@ -44,11 +45,18 @@ documentation: docs/ beside the source, starting with README.md
 """
 
 USAGE_ERROR = 2
+INTERRUPTED = 130  # 128 and the number of the signal, as shells say it
 
 
 def main() -> int:
     """Run the command line of this process; the exit code comes back."""
-    words = sys.argv[1:]
+    try:
+        return _answer(sys.argv[1:])
+    except KeyboardInterrupt:  # while something starts, nobody listens for it yet
+        return INTERRUPTED
+
+
+def _answer(words: list[str]) -> int:
     own = words[: words.index("--")] if "--" in words else words  # behind it stands somebody else's command
     if own[:1] == ["help"] or "--help" in own or "-h" in own:
         sys.stdout.write(_help(own))

@@ -94,7 +94,7 @@ async def until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
     await signals.get()
     log.info("draining: no new requests, running ones may end (stop at once with a second signal)")
     gateway.conversations.stopping = True
-    drain = asyncio.ensure_future(runner.cleanup())
+    drain = asyncio.ensure_future(_drain(runner, gateway))
     again = asyncio.ensure_future(signals.get())
     await asyncio.wait({drain, again}, return_when=asyncio.FIRST_COMPLETED)
     again.cancel()
@@ -102,12 +102,18 @@ async def until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
         drain.result()
         return 0
     log.warning("stopping at once")
+    gateway.patience_s = 0.0
     drain.cancel()
     await asyncio.wait({drain})
     if runner.server is not None:
         gateway.app[HOUSE].streams.stop()
         await runner.server.shutdown(_AT_ONCE_S)
     return EXIT_STOPPED_AT_ONCE
+
+
+async def _drain(runner: web.AppRunner, gateway: Gateway) -> None:
+    await runner.cleanup()
+    await gateway.end_batches()
 
 
 def _quiet_collector() -> None:
@@ -139,11 +145,13 @@ def _greet(loaded: Loaded, gateway: Gateway, port: int) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that appears whole, or not at all. Raises OSError."""
+    """Write a file that appears whole, or not at all. Raises OSError, which names it."""
     waiting = path.with_name(path.name + ".new")
     try:
         waiting.write_text(text)
         os.replace(waiting, path)
-    except OSError:
-        waiting.unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            waiting.unlink(missing_ok=True)
+        error.filename, error.filename2 = str(path), None
         raise

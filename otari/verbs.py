@@ -13,7 +13,7 @@ from typing import NoReturn
 from otari.cli import USAGE_ERROR
 
 VERBS = ("serve", "check", "routes")
-NOUNS = ("keys", "users", "budgets", "prices", "usage")
+NOUNS = ("keys", "users", "budgets", "prices", "usage", "batch")
 OTHERS = ("stub", "wait-ready")  # the second is answered by `otari.cli`, which needs nothing for it
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

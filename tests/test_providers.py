@@ -58,7 +58,10 @@ def test_every_shipped_type_can_be_served(name: str) -> None:
     assert all(path.startswith("/") for path in provider.paths.values())
     assert set(provider.auths) <= {*provider.speaks, *provider.operations}
     assert provider.operations == kind.operations
-    assert all(flavour in OPERATIONS[operation].flavours for operation, flavour in provider.operations.items())
+    assert provider.batch_discount_percent == kind.batch_discount_percent
+    told = dict(provider.operations)
+    assert told.pop("batches", "openai") in {"openai", "anthropic", "mistral", "gemini", "stub"}
+    assert all(flavour in OPERATIONS[operation].flavours for operation, flavour in told.items())
     assert provider.speaks or provider.operations
     assert provider.free is kind.local
     assert (provider.secret is None) is (not kind.key_env or kind.via == "stub")
@@ -264,7 +267,8 @@ def test_a_full_entry() -> None:
         models=("a", "b/c"),
         timeouts=Timeouts(2.0, 33.5),
         stream_usage=True,
-        operations=dict.fromkeys(("embeddings", "moderations", "transcriptions", "speech"), "mistral"),
+        operations=dict.fromkeys(("embeddings", "moderations", "transcriptions", "speech", "batches"), "mistral"),
+        batch_discount_percent=50,
         kind="mistral",
         quirks=Quirks(
             later_system="keep", content_null=False, seed_key="random_seed", efforts=("low",), tool_ids="nine"
@@ -321,6 +325,26 @@ def test_strict_translation_is_a_matter_of_the_provider() -> None:
     assert problem.startswith("providers.openai.translation: ")
 
 
+def test_batches_are_handed_to_the_vendor_and_to_other_servers_only_if_told_so() -> None:
+    found = serving(
+        """
+        providers:
+          openai: {api_key: k}
+          proxy: {type: openai, api_key: k, api_base: "http://h/v1"}
+          told: {type: openai, api_key: k, api_base: "http://h/v1", batches: yes, batch_discount_percent: 20}
+          anthropic: {api_key: k, batches: no}
+          groq: {api_key: k, batches: yes}
+        """
+    )
+    flavours = {name: provider.operations.get("batches") for name, provider in found.items()}
+    assert flavours == {"openai": "openai", "proxy": None, "told": "openai", "anthropic": None, "groq": None}
+    discounts = {name: provider.batch_discount_percent for name, provider in found.items()}
+    assert discounts == {"openai": 50, "proxy": 50, "told": 20, "anthropic": 50, "groq": 0}
+    for text in ("101", "-1", "12.5", "half"):
+        (problem,) = problems_of(f"providers: {{openai: {{api_key: k, batch_discount_percent: {text}}}}}")
+        assert problem.startswith("providers.openai.batch_discount_percent: ")
+
+
 def test_the_stub() -> None:
     text = "providers: {fake: {type: stub, models: [m], script: s.yaml, unpriced_models: [dear]}}"
     assert serving(text)["fake"] == Provider(
@@ -332,7 +356,7 @@ def test_the_stub() -> None:
         free=True,
         unpriced_models=("dear",),
         usage_source="stub",
-        operations={name: "otari" if name == "rerank" else "openai" for name in OPERATIONS},
+        operations={**{name: "otari" if name == "rerank" else "openai" for name in OPERATIONS}, "batches": "stub"},
         kind="stub",
     )
     assert loaded_from(text).config.providers["fake"].script == "s.yaml"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.load import Load, Target, Tools
-from harness.machine import Cores
+from harness.machine import Cores, pinned
 from harness.processes import BenchmarkError, Server, free_port, serving
 from harness.report import Figure, Progress
 
@@ -19,25 +19,40 @@ OTHER_VERSION = "1.43.0"
 ANSWER = "Hello! How can I help you today?"
 _WARM_UP_S, _IDLE_S = 1.0, 0.5
 _INSTALL_S = 300.0
+_NOTHING = "an empty program"
 _SCRIPT = f'stub: 1\nrules:\n- {{id: any, when: {{user: capital}}, reply: "{ANSWER}"}}\n'
 _FIXTURES = f'{{"fixtures": [{{"match": {{"userMessage": "capital"}}, "response": {{"content": "{ANSWER}"}}}}]}}\n'
 
 
 @dataclass(frozen=True, slots=True)
 class MockServer:
-    """A mock server: `command` holds PORT where its port belongs. Logs are off, as in a job that goes well."""
+    """A mock server: `command` holds PORT where its port belongs. Logs are off, as in a job that goes well.
+
+    `nothing` runs an empty program in the language that it is written in.
+    """
 
     name: str
     command: Sequence[str | Path]
+    nothing: Sequence[str | Path]
     folder: Path
     core: int | None
+
+    def nothing_s(self) -> float:
+        """How many seconds the empty program takes: what no server in this language can be faster than."""
+        began = time.perf_counter()
+        with pinned(self.core):
+            subprocess.run(self.nothing, env=self._environ(), cwd=self.folder, check=True)
+        return time.perf_counter() - began
+
+    def _environ(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache")}
 
     @contextlib.contextmanager
     def running(self) -> Iterator[tuple[Server, float]]:
         """The process, healthy, and how many seconds that took."""
         port = free_port()
         words = [str(port) if word == "PORT" else word for word in self.command]
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        environ = self._environ()
         log = self.folder / "server.log"
         began = time.perf_counter()
         with serving(self.name, words, port=port, core=self.core, log=log, env=environ, cwd=self.folder) as server:
@@ -62,14 +77,17 @@ def both(pyz: Path, python: Path, folder: Path, cores: Cores) -> tuple[MockServe
         "--log-level",
         "silent",
     ]
-    return MockServer("otari stub", ours, mine, cores.target), MockServer("aimock", theirs, other, cores.target)
+    return (
+        MockServer("otari stub", ours, [python, "-c", "pass"], mine, cores.target),
+        MockServer("aimock", theirs, ["node", "-e", ""], other, cores.target),
+    )
 
 
 def measure(
     servers: Sequence[MockServer], tools: Tools, rounds: int, seconds: float, progress: Progress
 ) -> list[Figure]:
     """All figures of both, and their ratios; they take turns round by round."""
-    names = ("ready", "memory idle (RSS)", "64 connections", "1 connection")
+    names = (_NOTHING, "ready", "memory idle (RSS)", "64 connections", "1 connection")
     found: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds):
         for server in servers if number % 2 == 0 else reversed(servers):
@@ -86,7 +104,12 @@ def _figures(server: MockServer, tools: Tools, seconds: float) -> tuple[float, .
         time.sleep(_IDLE_S)
         idle_mb = process.rss_mb()
         target = Target(server.name, process.port, process, headers=("Authorization: Bearer sk-test",))
-        return ready_s, idle_mb, *(_rate(target, tools, connections, seconds) for connections in (64, 1))
+        return (
+            server.nothing_s(),
+            ready_s,
+            idle_mb,
+            *(_rate(target, tools, connections, seconds) for connections in (64, 1)),
+        )
 
 
 def _rate(target: Target, tools: Tools, connections: int, seconds: float) -> float:
@@ -97,7 +120,7 @@ def _rate(target: Target, tools: Tools, connections: int, seconds: float) -> flo
 
 def _compared(name: str, servers: Sequence[MockServer], found: dict[tuple[str, str], list[float]]) -> Iterator[Figure]:
     """Both and, round by round, ours as a multiple of the other."""
-    unit = {"ready": "s", "memory idle (RSS)": "MB"}.get(name, "/s")
+    unit = {_NOTHING: "s", "ready": "s", "memory idle (RSS)": "MB"}.get(name, "/s")
     mine, theirs = (found[server.name, name] for server in servers)
     for server in servers:
         yield Figure(name, server.name, unit, found[server.name, name])

@@ -29,3 +29,10 @@ def _bar(amount: Decimal, most: Decimal, length: int, unicode: bool) -> str:
         return "#" * max(1, int(amount * length / most))
     eighths = max(1, int(amount * length * 8 / most))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def whole_bar(done: int, total: int, length: int, screen: Screen) -> str:
+    """A bar of so many columns that is full when all is done; what is missing is faint."""
+    full = int(done * length / total)
+    filled, empty = ("█", "░") if screen.unicode else ("#", "-")
+    return screen.paint("bar", filled * full) + screen.paint("faint", empty * (length - full))

@@ -1,4 +1,4 @@
-"""The gateway's own API as a client sees it: one request, one document, errors as one line. The master key goes along.
+"""The gateway's own API as a client sees it: one request, one document, errors as one line. A key goes along.
 
 Plain `http.client`: it follows no redirects and uses no proxy, so the key goes nowhere but to the host that was named.
 """
@@ -30,9 +30,19 @@ class Unreachable(Trouble):
 
 
 class Client:
-    """Talks to one gateway. `url` is its address without `/v1`; `master_key` is sent to it and shown nowhere."""
+    """Talks to one gateway. `url` is its address without `/v1`; `key` is sent to it and shown nowhere.
 
-    def __init__(self, url: str, master_key: Secret, *, timeout_s: float = TIMEOUT_S) -> None:
+    `key_hint` is said when it is refused.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: Secret,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        key_hint: str = "the master key comes from OTARI_MASTER_KEY",
+    ) -> None:
         """Raises Trouble for an address that can not be one."""
         self._url = url.rstrip("/").removesuffix("/v1").removesuffix("/api")
         try:
@@ -45,7 +55,8 @@ class Client:
             raise wrong("the address must be written http://HOST:PORT or https://HOST")
         self._secure = parts.scheme == "https"
         self._prefix = parts.path
-        self._master_key = master_key
+        self._key = key
+        self._key_hint = key_hint
         self._timeout_s = timeout_s
 
     def ask(self, request: Request) -> Any:
@@ -53,14 +64,14 @@ class Client:
         status, body = self._exchange(request)
         if 200 <= status < 300:
             return self._read(body) if body else None
-        raise Trouble(_reason(status, body), EXIT_LEDGER if status == 503 else 1)
+        raise Trouble(_reason(status, body, self._key_hint), EXIT_LEDGER if status == 503 else 1)
 
     def _exchange(self, request: Request) -> tuple[int, bytes]:
         query = urlencode({name: value for name, value in request.query.items() if value is not None})
         target = self._prefix + request.path + (f"?{query}" if query else "")
         body = None if request.body is None else orjson.dumps(dict(request.body), default=exact)
         headers = {
-            "Authorization": f"Bearer {self._master_key.reveal()}",
+            "Authorization": f"Bearer {self._key.reveal()}",
             "User-Agent": f"otari-command/{__version__}",
             "Accept": "application/json",
             **({"Content-Type": "application/json"} if body is not None else {}),
@@ -91,7 +102,7 @@ class Client:
             ) from None
 
 
-def _reason(status: int, body: bytes) -> str:
+def _reason(status: int, body: bytes, key_hint: str) -> str:
     """The sentence that the gateway gave, on one line."""
     try:
         doc = orjson.loads(body)
@@ -105,7 +116,7 @@ def _reason(status: int, body: bytes) -> str:
         detail = "; ".join(_field_reason(entry) for entry in detail if isinstance(entry, dict))
     text = detail if isinstance(detail, str) and detail else f"the gateway answered {status}"
     if status == 401:
-        text += " (the master key comes from OTARI_MASTER_KEY)"
+        text += f" ({key_hint})"
     return harmless(" ".join(text.split()))
 
 

@@ -63,9 +63,11 @@ def run(words: Sequence[str], environ: Mapping[str, str] | None = None, now_ms: 
     """Do what `words` say; the first is a noun, a file beside this one. The exit code comes back."""
     at_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     try:
-        verbs: Mapping[str, Verb] = importlib.import_module(f"otari.command.{words[0]}").VERBS
+        noun = importlib.import_module(f"otari.command.{words[0]}")
+        verbs: Mapping[str, Verb] = noun.VERBS
         options = parse(words[0], verbs, list(words[1:]))
-        place = find_place(options, os.environ if environ is None else environ, at_ms)
+        find = getattr(noun, "FIND_PLACE", find_place)  # of those that are not about the ledger's file
+        place = find(options, os.environ if environ is None else environ, at_ms)
         verbs[options.verb].perform(Errand(options, place, stdout_screen(local=options.local), at_ms))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough; nothing may be written to it at exit either

@@ -98,7 +98,24 @@ TIME: 2026-11-24, 2026-11-24T12:00:00+01:00 (UTC without an offset), epoch secon
 --since is included, --until is not. Days are UTC days.
 """
 
-MANUAL = {"keys": _KEYS, "users": _USERS, "budgets": _BUDGETS, "prices": _PRICES, "usage": _USAGE}
+_BATCH = """\
+otari.pyz batch - the batches of a user
+
+  batch list [--limit N]               newest first, 20 without --limit
+  batch show ID
+  batch watch ID [--every LENGTH]      how it comes along, until it has ended: a bar on a terminal, else a line for
+                                       every change (state, requests, answered, failed); looks every second, or as
+                                       --every says (5s, 1m). Ends with 1 when the batch did not complete.
+  batch results ID                     what became of every request, one JSON document per line
+  batch cancel ID                      begin no more of its requests; what is done keeps its results
+
+options of every verb:
+      --user ID                        whose batches, when the master key asks
+  The key comes from OTARI_API_KEY; with --user the master key of OTARI_MASTER_KEY will do. Batches are always asked
+  of a gateway: --url, OTARI_URL, or the address of the configuration.
+"""
+
+MANUAL = {"keys": _KEYS, "users": _USERS, "budgets": _BUDGETS, "prices": _PRICES, "usage": _USAGE, "batch": _BATCH}
 
 
 def page(noun: str) -> str:

@@ -78,7 +78,7 @@ class Local:
         from otari.command.client import Unreachable  # only now is a connection needed
 
         try:
-            return _client(_address(self._config), secret.reveal()).ask(request)
+            return _client(address_of(self._config), secret.reveal()).ask(request)
         except Unreachable as error:
             problem = f"the ledger {self._path} is in use by {owner}, but {error}"
             raise Trouble(f"{problem}: say where its gateway is with --url", EXIT_IN_USE) from None
@@ -98,7 +98,8 @@ def find_place(options: Any, environ: Mapping[str, str], now_ms: int) -> Place:
     return Remote(url, loaded.environ) if url else Local(loaded, now_ms)
 
 
-def _address(config: Any) -> str:
+def address_of(config: Any) -> str:
+    """Where a gateway with this configuration is met on its own machine."""
     host = _ANYWHERE.get(config.host, config.host)
     return f"http://[{host}]:{config.port}" if ":" in host else f"http://{host}:{config.port}"
 

@@ -35,6 +35,7 @@ class ProviderType(Struct, frozen=True, kw_only=True):
     dialects: tuple[DialectWord, ...] = ("chat",)
     elsewhere: tuple[DialectWord, ...] = ()
     operations: Mapping[OperationWord, str] = {}
+    batch_discount_percent: int = 0
     paths: Mapping[Asked, str] = {}
     stream_usage: bool = True
     local: bool = False

@@ -164,7 +164,8 @@ def _provider(
         auth=kind.auth if secret else "none",
         auths=_by_inner_name(kind.auths) if secret else {},
         paths=_by_inner_name(kind.paths),
-        operations={word: flavour for word, flavour in kind.operations.items()},  # noqa: C416  (with plain keys)
+        operations=_operations(kind, entry, base_url),
+        batch_discount_percent=_first_told(entry.batch_discount_percent, kind.batch_discount_percent),
         headers=tuple(entry.client_args.custom_headers.items()),
         models=entry.models or kind.models,
         timeouts=Timeouts(
@@ -179,6 +180,18 @@ def _provider(
         strict=entry.translation == "strict",
         senses=Senses(documents=kind.documents),
     )
+
+
+def _operations(kind: ProviderType, entry: ProviderSettings, base_url: str) -> dict[str, str]:
+    """What it does beside conversations. Batches are handed to the vendor itself, to other servers only if told so."""
+    found: dict[str, str] = {word: flavour for word, flavour in kind.operations.items()}  # noqa: C416  (with plain keys)
+    if not _first_told(entry.batches, _is_vendors(kind, base_url)):
+        found.pop("batches", None)
+    return found
+
+
+def _first_told(told: W | None, other: W) -> W:
+    return other if told is None else told
 
 
 def _by_inner_name(told: Mapping[Asked, W]) -> dict[str, W]:
@@ -199,8 +212,12 @@ def _speaks(words: Sequence[DialectWord]) -> tuple[str, ...]:
 
 def _dialects(kind: ProviderType, base_url: str) -> tuple[DialectWord, ...]:
     """What a server of this type speaks: the vendor's own, or one at another address."""
-    own = not base_url or kind.base_url is None or urlsplit(base_url).hostname == urlsplit(kind.base_url).hostname
-    return kind.dialects if own or not kind.elsewhere else kind.elsewhere
+    return kind.dialects if _is_vendors(kind, base_url) or not kind.elsewhere else kind.elsewhere
+
+
+def _is_vendors(kind: ProviderType, base_url: str) -> bool:
+    """Whether an address is the vendor's own, as far as the type has one."""
+    return not base_url or kind.base_url is None or urlsplit(base_url).hostname == urlsplit(kind.base_url).hostname
 
 
 def _type_name(name: str, entry: ProviderSettings) -> str:

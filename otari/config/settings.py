@@ -14,7 +14,7 @@ Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 RequestsPerMinute = Annotated[int, Meta(ge=1, le=1_000_000)]
 TokensPerMinute = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 DialectWord = Literal["chat", "messages", "responses", "gemini"]
-OperationWord = Literal["embeddings", "moderations", "rerank", "images", "transcriptions", "speech"]
+OperationWord = Literal["embeddings", "moderations", "rerank", "images", "transcriptions", "speech", "batches"]
 
 
 class ClientArgs(Struct, frozen=True, kw_only=True):
@@ -65,6 +65,8 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     stream_usage: bool | None = None
     quirks: QuirkSettings = QuirkSettings()
     translation: Literal["lenient", "strict"] = "lenient"
+    batches: bool | None = None
+    batch_discount_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
 
 
 class PlatformSettings(Struct, frozen=True, kw_only=True):
@@ -159,6 +161,7 @@ class Config(Struct, frozen=True, kw_only=True):
     files_max_count: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
     files_max_user_bytes: Annotated[int, Meta(ge=1, le=1_125_899_906_842_624)] = 10_737_418_240
     files_retention_hours: Annotated[int, Meta(ge=1, le=876_000)] | None = None
+    batch_concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 8
     file_understanding_enabled: bool = True
     vision_strategy: Literal["describe", "off"] = "describe"
     vision_describe_model: str | None = None

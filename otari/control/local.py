@@ -29,6 +29,8 @@ from otari.store.user_book import UserBook
 
 SELECTOR_MAX_CHARACTERS = 512
 ATTEMPTS_MAX = 1024  # clients choose the names of models: what is remembered of them must be bounded
+PriceOf = Callable[[ModelRef, int], Price | None]  # of a model, at a time in epoch milliseconds
+_NEVER_PRICED_BY_TOKEN = frozenset({"moderations", "speech", "transcriptions"})  # so there may be no price to ask for
 _MASTER = Principal(user_id=None, key_id=None, is_master=True)
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,8 @@ class LocalControl:
         self._last_stamp_ms = last_stamp_ms
         self._attempts: dict[ModelRef, Attempt] = {}
         self.on_settled: Callable[[Settlement], object] | None = None  # hears the end of every row
+        # Keeps what an outcome brings along, in the transaction that settles it.
+        self.keeper: Callable[[sqlite3.Connection, object, Settlement], object] | None = None
 
     @classmethod
     async def start(
@@ -147,7 +151,18 @@ class LocalControl:
         digest = key_digest(credential.token.reveal())
         if hmac.compare_digest(digest, self._master_digest):
             return _MASTER
-        key = self.keys.find(digest)
+        return self._judged(self.keys.find(digest))
+
+    def principal_of(self, user_id: str, key_id: str | None) -> Principal:
+        """Who a key stands for that was shown earlier; without one, the user whom the master key named then.
+
+        Raises OtariError(UNAUTHENTICATED) when the key is not good any more.
+        """
+        if key_id is None:
+            return Principal(user_id, None, rejects_user_mismatch=False)
+        return self._judged(self.keys.find_by_id(key_id))
+
+    def _judged(self, key: Key | None) -> Principal:
         if key is None:
             raise _unauthenticated("Invalid API key")
         if not key.is_active:
@@ -216,9 +231,47 @@ class LocalControl:
                     code="model_not_allowed",
                 )
 
-    def _ticket(self, key: Key | None, ask: Ask, user_id: str, refs: tuple[ModelRef, ...]) -> Ticket:
+    def weigh(self, principal: Principal, ask: Ask, price_of: PriceOf) -> Ticket:
+        """What a request would hold at such prices; nothing is held. For those that are asked for as a part of others.
+
+        Raises as `admit` does, but for what only the accounts can tell.
+        """
+        user_id = charged_user(principal, ask)
+        refs = self._catalog.targets(ask.selector)
+        key = self._key(principal)
+        self._check_allowed(refs, key, user_id)
+        ticket = self._ticket(key, ask, user_id, refs, price_of)
+        if None in ticket.prices and self._must_be_priced(ask):
+            raise no_price(ask.selector)
+        return ticket
+
+    async def take(self, hold: Hold, then: Callable[[sqlite3.Connection], object]) -> None:
+        """Hold what was weighed, and do something in the same transaction. Raises the accounts' refusals."""
+
+        def op(conn: sqlite3.Connection) -> Refused | None:
+            refused = ledger.hold(conn, hold)
+            if refused is None:
+                then(conn)
+            return refused
+
+        refused = await self._db.write(op)
+        if refused is not None:
+            raise _refusal(refused, hold)
+
+    def attempts(self, selector: str) -> tuple[Attempt, ...]:
+        """What is tried for a selector. Raises OtariError(INVALID)."""
+        return tuple([self._attempt(ref) for ref in self._catalog.targets(selector)])
+
+    def stamp(self) -> int:
+        """The time for a row that is written now."""
+        return self._stamp()
+
+    def _ticket(
+        self, key: Key | None, ask: Ask, user_id: str, refs: tuple[ModelRef, ...], price_of: PriceOf | None = None
+    ) -> Ticket:
         now_ms = self._stamp()
-        in_force = tuple([self._catalog.price(ref, now_ms) for ref in refs])
+        price_of = price_of or self._catalog.price
+        in_force = tuple([price_of(ref, now_ms) for ref in refs])
         bounds = [self._output_bound(ask, ref) for ref in refs]
         default = self._rules.default_output_tokens
         outputs = [(default if bound is None else bound) * ask.choices for bound in bounds]
@@ -257,8 +310,7 @@ class LocalControl:
         return attempt
 
     def _must_be_priced(self, ask: Ask) -> bool:
-        # Sound and moderations have no rate per token to ask for.
-        return self._rules.require_pricing and not ask.endpoint.startswith(("/v1/audio/", "/v1/moderations"))
+        return self._rules.require_pricing and ask.operation not in _NEVER_PRICED_BY_TOKEN
 
     def _withdraw(self, ticket: Ticket) -> None:
         """Behind the hold that is already queued: whether it lands or not, nothing stays held."""
@@ -294,10 +346,13 @@ class LocalControl:
             self.on_settled(end)
         absorbed = charge.absorbed(outcome.failed) if outcome.failed else ()
         key_used = held.key_id is not None and self.keys.used(held.key_id, end.settled_at_ms)
+        keepsake, keeper = outcome.keepsake, self.keeper
 
         def op(conn: sqlite3.Connection) -> None:
             if not ledger.settle(conn, held, end, absorbed, key_used):
                 log.error("request %s was settled a second time; the first settlement stands", held.id)
+            elif keepsake is not None and keeper is not None:
+                keeper(conn, keepsake, end)
 
         return self._db.write_until_kept(op)
 

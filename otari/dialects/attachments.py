@@ -5,7 +5,7 @@ Chat has parts `file` and `image_url`, Messages has blocks `document` and `image
 outputs of tools; arguments of calls and schemas may look like parts, and are not looked into.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from otari.dialects import data_url
@@ -26,6 +26,13 @@ class Attachment(NamedTuple):
     url: str | None = None
     text: str | None = None
     name: str | None = None
+
+
+class Inline(NamedTuple):
+    """A picture that is to be shown; `data` is base64."""
+
+    media_type: str
+    data: str
 
 
 # ---- finding ----
@@ -163,22 +170,51 @@ def with_description(part: Doc, text: str) -> Doc:
     return {"type": "text", "text": f"[Attached image description]\n{text}", **mark}
 
 
+def with_pages(part: Doc, pages: Sequence[str | Inline], name: str, *, scanned: bool) -> list[Doc]:
+    """Parts that say and show what is in a document, in the form of its dialect. `scanned`: it holds no text."""
+    parts: list[Doc] = []
+    words = f"[Attached {'scanned ' if scanned else ''}file: {name}]"
+    for page in pages:
+        if isinstance(page, str):
+            words += f"\n{page}"
+        else:
+            parts += [{"type": "text", "text": words.lstrip()}] if words else []
+            parts.append(_shown(part["type"], page))
+            words = ""
+    mark = {"cache_control": part["cache_control"]} if "cache_control" in part else {}
+    return [*parts, {"type": "text", "text": f"{words}\n[End of {name}]".lstrip(), **mark}]
+
+
+def _shown(document: str, picture: Inline) -> Doc:
+    """A part with a picture, as it is called where documents are called that."""
+    if document == "document":
+        source = {"type": "base64", "media_type": picture.media_type, "data": picture.data}
+        return {"type": "image", "source": source}
+    url = data_url.write(picture.media_type, picture.data)
+    if document == "input_file":
+        return {"type": "input_image", "image_url": url, "detail": "auto"}
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 def for_responses(part: Doc) -> Doc:
     """A text part as Responses calls it."""
     return {**part, "type": "input_text"} if part["type"] == "text" else part
 
 
-def replaced(doc: Doc, parts: Mapping[int, Doc]) -> Doc:
+def replaced(doc: Doc, parts: Mapping[int, Sequence[Doc]]) -> Doc:
     """The request with other parts in the place of some, which are named by their `id()`. The rest is shared."""
     changed = {name: _replaced(doc[name], parts) for name in _LISTS if name in doc}
     return {key: changed.get(key, value) for key, value in doc.items()}
 
 
-def _replaced(node: Any, parts: Mapping[int, Doc]) -> Any:
-    if id(node) in parts:
-        return parts[id(node)]
+def _replaced(node: Any, parts: Mapping[int, Sequence[Doc]]) -> Any:
     if isinstance(node, list):
-        return [_replaced(each, parts) for each in node]
+        whole: list[Any] = []
+        for each in node:
+            whole.extend(parts[id(each)] if id(each) in parts else [_replaced(each, parts)])
+        return whole
+    if id(node) in parts:  # a part without a list around it
+        return list(parts[id(node)])
     if isinstance(node, dict):
         inside = {name: _replaced(node[name], parts) for name in _INSIDE if isinstance(node.get(name), dict | list)}
         return {key: inside.get(key, value) for key, value in node.items()} if inside else node

@@ -116,9 +116,10 @@ class Provider:
     the secret travels: "bearer", "x-api-key", "api-key", "x-goog-api-key" or "none"; `auths` says it for single
     dialects. `paths` maps a dialect, or another operation, to the path that follows `base_url`, where it is not the
     common one. `operations` are what it does beside conversations, each with the flavour of its wire ("rerank":
-    "cohere"). `headers` are the operator's own extra headers. `models` are the names to list; any other model
-    name may still be asked for. `stream_usage` is False for servers that refuse `stream_options`. `usage_source` is
-    what rows say where its token numbers come from. `kind` is the provider type ("openai"), which shipped prices go by.
+    "cohere"). `batch_discount_percent` is how much less a request costs in a batch that it carries out. `headers` are
+    the operator's own extra headers. `models` are the names to list; any other model name may still be asked for.
+    `stream_usage` is False for servers that refuse `stream_options`. `usage_source` is what rows say where its token
+    numbers come from. `kind` is the provider type ("openai"), which shipped prices go by.
     `strict`: what can not be translated without loss is refused. `quirks` say how it wants what is translated for it.
     `senses` are what its models take beside text, as far as that is said of the provider.
     """
@@ -132,6 +133,7 @@ class Provider:
     auths: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     operations: Mapping[str, str] = field(default_factory=dict)
+    batch_discount_percent: int = 0
     headers: tuple[tuple[str, Secret], ...] = ()
     models: tuple[str, ...] = ()
     timeouts: Timeouts = PATIENT
@@ -210,6 +212,12 @@ class Price:
             tier=tier.min_input_tokens,
         )
 
+    def less(self, percent: int) -> "Price":
+        """The same with all rates so much lower, each rounded up to a whole pico-USD."""
+        lowered = {name: _less(getattr(self, name), percent) for name in _RATES}
+        tiers = tuple(Tier(tier.min_input_tokens, *(_less(rate, percent) for rate in tier[1:])) for tier in self.tiers)
+        return replace(self, tiers=tiers, **lowered) if percent else self
+
     @property
     def counts_tokens(self) -> bool:
         """Whether a request that reads or writes more tokens can cost more at this price."""
@@ -225,6 +233,16 @@ class Price:
     def is_free(self) -> bool:
         """Whether no request can cost anything at this price."""
         return not (self.request_pico or self.counts_units or self.counts_tokens)
+
+
+_RATES = (
+    *("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"),
+    *("request_pico", "image_pico", "second_pico", "character_pico"),
+)
+
+
+def _less(rate: R, percent: int) -> R:
+    return rate if rate is None else -(-rate * (100 - percent) // 100)
 
 
 def _first(rate: int | None, other: R) -> int | R:
@@ -271,6 +289,11 @@ class Catalog:
         self._prices: dict[str, tuple[Price, ...]] = {}
         for key, history in (prices or {}).items():
             self.set_prices(key, history)
+
+    @property
+    def has_anything(self) -> bool:
+        """Whether every name is that of a model."""
+        return self._anything_from is not None
 
     def set_prices(self, model_key: str, history: Iterable[Price]) -> None:
         """Replace the price history of `provider:model`."""

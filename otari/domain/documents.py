@@ -1,7 +1,7 @@
 """What kind of document some bytes are: asked of the bytes first, for names and declared types are often wrong."""
 
 import codecs
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DocumentKind = Literal["pdf", "office", "html", "text", "image"]
 
@@ -14,6 +14,30 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 
 class Unreadable(Exception):
     """There is no text to be had of a document. The message goes on from "the file … ": "is encrypted"."""
+
+
+class Picture(NamedTuple):
+    """A picture that stands for a page, as a file that models take. `turned`: by so many degrees to the right."""
+
+    page: int
+    media_type: str
+    data: bytes
+    turned: int = 0
+
+
+class LeftOut(NamedTuple):
+    """A page that is a picture and can not be given. The message goes on from "page 3 is left out: "."""
+
+    page: int
+    why: str
+
+
+Piece = str | Picture | LeftOut
+
+
+def letters(text: str) -> int:
+    """How much text that is, without blanks."""
+    return len(text) - sum(map(text.count, " \n\t"))
 
 
 def kind_of(data: bytes, media_type: str | None) -> DocumentKind:

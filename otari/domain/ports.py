@@ -4,7 +4,7 @@
 HTTP servers, databases or providers.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from otari.domain.access import Credential, Principal
 from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Price, Provider, Quirks, Timeouts
 from otari.domain.chat import Usage
-from otari.domain.documents import DocumentKind
+from otari.domain.documents import DocumentKind, Piece
 from otari.domain.errors import OtariError
 from otari.domain.files import StoredFile
 from otari.domain.secret import Secret
@@ -27,7 +27,8 @@ class Ask(NamedTuple):
     `user` is whom the body names, if anyone. `prompt_tokens` is an upper bound. `output_tokens` is the client's own
     limit for one choice, None when it set none; `choices` is how many answers it wants. `session_label` is the client's
     own name for what the request belongs to. `quantity` is an upper bound of what is priced beside tokens: images,
-    seconds or characters.
+    seconds or characters. `operation` is what is asked for, whatever `endpoint` it is accounted under: "chat", or the
+    name of a single-shot call.
     """
 
     request_id: str
@@ -40,6 +41,7 @@ class Ask(NamedTuple):
     stream: bool
     session_label: str | None = None
     quantity: int = 0
+    operation: str = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class Outcome(NamedTuple):
     for the row: "estimated", "client_gone", "usage_invalid", … `quantity` counts what the model
     is priced by beside tokens: images, seconds or characters. `dropped` names what translation could not carry.
     `failure` is how the last attempt failed (None: it did not, or not before its answer began). `wants_receipt`: the
-    client would see a cost that settling brings.
+    client would see a cost that settling brings. `keepsake` is kept in the transaction of the settlement, by whoever
+    knows it.
     """
 
     attempt: Attempt | None
@@ -167,6 +170,7 @@ class Outcome(NamedTuple):
     dropped: tuple[str, ...] = ()
     failure: FailedAttempt | None = None
     wants_receipt: bool = False
+    keepsake: object = None
 
 
 class Condition(NamedTuple):
@@ -252,8 +256,8 @@ class Files(Protocol):
 class Documents(Protocol):
     """Reads documents."""
 
-    async def text(self, data: bytes, kind: DocumentKind) -> str:
-        """The text of a document. Raises Unreadable."""
+    async def pieces(self, data: bytes, kind: DocumentKind) -> Sequence[Piece]:
+        """What is in a document, from its start to its end; nearly always that is one text. Raises Unreadable."""
         ...
 
 

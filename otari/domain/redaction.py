@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 from collections import OrderedDict
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from otari.domain.secret import Secret
 
@@ -90,7 +90,9 @@ class Redactor:
 
     def holds(self, text: str) -> bool:
         """Whether a known value stands in `text`, plain, percent-encoded or in base64."""
-        return any(form in text for form in self._ordered or self._order())
+        forms = self._ordered or self._order()
+        spelled = (text, unquote(text)) if "%" in text else (text,)  # whatever letters it is encoded with
+        return any(form in each for each in spelled for form in forms)
 
     def _order(self) -> tuple[str, ...]:
         """Every known form, longest first: a value that holds another one must go as a whole."""

@@ -5,6 +5,7 @@ import re
 from otari.domain.documents import Unreadable
 
 TEXT_MAX_CHARACTERS = 4_000_000  # about a million tokens: more than nearly all models take
+NO_TEXT = "holds no text"
 _BLANK = re.compile(r"\n{3,}")
 
 
@@ -22,9 +23,15 @@ class Page:
             raise Unreadable(f"holds more text than can be given to a model ({TEXT_MAX_CHARACTERS} characters)")
         self._lines.append(text.rstrip())
 
-    def text(self) -> str:
-        """Everything, without stretches of empty lines. Raises Unreadable when there is nothing."""
+    def taken(self) -> str:
+        """What was written since the last time, without stretches of empty lines; "" when that is nothing."""
         whole = _BLANK.sub("\n\n", "\n".join(self._lines)).strip()
+        self._lines = []
+        return whole
+
+    def text(self) -> str:
+        """The same. Raises Unreadable when there is nothing."""
+        whole = self.taken()
         if not whole:
-            raise Unreadable("holds no text")
+            raise Unreadable(NO_TEXT)
         return whole

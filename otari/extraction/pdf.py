@@ -1,20 +1,26 @@
-"""PDF: the text of its pages. A page that is only a picture has none."""
+"""PDF: the text of its pages, and pictures in the place of pages that are nothing else, as scanners make them."""
 
 import io
-from collections.abc import Callable
 
-from pypdf import PdfReader
+from pypdf import PageObject, PdfReader
 from pypdf.errors import PyPdfError
+from pypdf.generic import StreamObject
 
-from otari.domain.documents import Unreadable
-from otari.extraction.page import Page
+from otari.domain.documents import LeftOut, Picture, Piece, Unreadable, letters
+from otari.extraction.page import NO_TEXT, Page
+from otari.extraction.scan import Grant, drawn_on, read_picture
 
 PAGES_MAX = 1_000
+PER_PAGE_S = 0.01  # of processor time
+FEW_LETTERS = 100  # on a page: the stamp of a fax or of a scanner's maker
+PICTURES_MAX = 20
+PICTURES_MAX_BYTES = 20 * 1024 * 1024  # together
 
 
-def pdf_text(data: bytes, on_pages: Callable[[int], object] = lambda pages: None) -> str:
-    """The text of a PDF; `on_pages` hears how many pages there are before they are read. Raises Unreadable."""
-    page = Page()
+def pdf_pieces(data: bytes, grant: Grant = lambda seconds: None) -> list[Piece]:
+    """What is in a PDF; `grant` hears of the time that its pages and pictures may take. Raises Unreadable."""
+    page, pictures = Page(), _Pictures(grant)
+    pieces: list[Piece] = []
     try:
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not _opened(reader):
@@ -24,13 +30,48 @@ def pdf_text(data: bytes, on_pages: Callable[[int], object] = lambda pages: None
             count = len(reader.pages)
         if count > PAGES_MAX:
             raise Unreadable(f"has more than {PAGES_MAX} pages")
-        on_pages(count)
-        for each in reader.pages:
-            page.line(each.extract_text())
+        grant(count * PER_PAGE_S)
+        for number, each in enumerate(reader.pages, 1):
+            text = each.extract_text()
+            page.line(text)
             page.line("")
+            if letters(text) < FEW_LETTERS and (found := pictures.of(each, number)):
+                pieces += [page.taken(), *found]
     except PyPdfError:
         raise Unreadable("is damaged") from None
-    return page.text()
+    pieces = [piece for piece in (*pieces, page.taken()) if piece]
+    if not pieces:
+        raise Unreadable(NO_TEXT)
+    return pieces
+
+
+class _Pictures:
+    """Those of the pages, with an end to how many there may be."""
+
+    def __init__(self, grant: Grant) -> None:
+        self._grant = grant
+        self._count = 0
+        self._bytes = 0
+
+    def of(self, page: PageObject, number: int) -> list[Picture | LeftOut]:
+        """The pictures that a page consists of."""
+        found: list[Picture | LeftOut] = []
+        for each in drawn_on(page):
+            piece = self._bounded(each, number, page.rotation % 360)
+            if not found or found[-1] != piece:  # a page of strips is left out once
+                found.append(piece)
+        return found
+
+    def _bounded(self, stream: StreamObject, number: int, turned: int) -> Picture | LeftOut:
+        if self._count >= PICTURES_MAX:
+            return LeftOut(number, f"it comes behind the first {PICTURES_MAX} pictures")
+        self._count += 1  # of those that can not be read, too: trying costs as much
+        piece = read_picture(stream, number, turned, self._grant)
+        if isinstance(piece, Picture):
+            if self._bytes + len(piece.data) > PICTURES_MAX_BYTES:
+                return LeftOut(number, f"with it there would be more than {PICTURES_MAX_BYTES >> 20} MiB of pictures")
+            self._bytes += len(piece.data)
+        return piece
 
 
 def _told_pages(reader: PdfReader) -> int:

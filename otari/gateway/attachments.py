@@ -148,7 +148,7 @@ class Attachments:
             if room < 0:
                 raise _too_large(self._most_bytes)
             held[id(part)] = known[file_id]
-        elsewhere = parts.mentions(parts.replaced(doc, {place: {} for place in held}), _is_ours)
+        elsewhere = parts.mentions(parts.replaced(doc, dict.fromkeys(held, ())), _is_ours)
         if elsewhere is not None:
             raise invalid(
                 f"The file '{elsewhere}' is one of this gateway's: it can stand in a part of a message, and not here",
@@ -177,12 +177,12 @@ async def _variant(
     teller: Teller,
 ) -> Variant | OtariError:
     in_responses = client.name == "openai-responses"
-    changed: dict[int, Doc] = {}
+    changed: dict[int, Sequence[Doc]] = {}
     try:
         for part, attachment in found:
             told = await teller.told(part, attachment, held.get(id(part)))
-            if told is not part:
-                changed[id(part)] = parts.for_responses(told) if in_responses else told
+            if told[0] is not part:
+                changed[id(part)] = [parts.for_responses(each) for each in told] if in_responses else told
     except OtariError as error:
         error.param = error.param or ("input" if in_responses else "messages")
         return error

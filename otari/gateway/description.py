@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from otari.dialects import DIALECTS, data_url
-from otari.domain.chat import Text
+from otari.domain.chat import Finish, Text
 from otari.domain.errors import Kind, OtariError
 from otari.gateway.converse import Conversations
 from otari.gateway.telling import Asking
@@ -22,10 +22,19 @@ _WISH = (
     "Describe this picture for somebody who can not see it: what it shows, how its parts lie to each other, and every"
     " word and number that stands in it, exactly. Answer with the description alone."
 )
+_WISH_FOR_A_PAGE = (
+    "This is a scanned page of a document. Write down every word and number on it, exactly and in the order in which it"
+    " is read: tables as lines with | between their cells, and what pictures, stamps and signatures show in brackets."
+    " Answer with that alone."
+)
+_PAGE_TIMES = 4  # as many tokens as for a picture
+_CUT_OFF = "\n[The description ends here: it would have been too long]"
 
 
 class Describer:
-    """Asks the model that `selector` stands for; its descriptions have at most `max_tokens`."""
+    """Asks the model that `selector` stands for; its descriptions have at most `max_tokens`, and four times that of a
+    scanned page.
+    """
 
     def __init__(self, conversations: Conversations, selector: str, max_tokens: int) -> None:
         self._conversations = conversations
@@ -34,14 +43,14 @@ class Describer:
         self._kept: OrderedDict[bytes, str] = OrderedDict()
         self._kept_characters = 0
 
-    async def text(self, picture: str, asking: Asking) -> str:
+    async def text(self, picture: str, asking: Asking, *, is_page: bool = False) -> str:
         """See `Describing.text`. Raises OtariError as any request does that is not let in or not answered."""
-        key = hashlib.sha256(picture.encode()).digest()
+        key = hashlib.sha256((b"page " if is_page else b"") + picture.encode()).digest()
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         try:
-            text = await self._ask(picture, asking, f"{asking.request_id}-{key.hex()[:8]}")
+            text = await self._ask(picture, asking, f"{asking.request_id}-{key.hex()[:8]}", is_page)
         except OtariError as error:
             raise OtariError(
                 error.kind,
@@ -54,11 +63,12 @@ class Describer:
             self._keep(key, text)
         return text
 
-    async def _ask(self, picture: str, asking: Asking, request_id: str) -> str:
-        content = [{"type": "text", "text": _WISH}, {"type": "image_url", "image_url": {"url": picture}}]
+    async def _ask(self, picture: str, asking: Asking, request_id: str, is_page: bool) -> str:
+        wish = _WISH_FOR_A_PAGE if is_page else _WISH
+        content = [{"type": "text", "text": wish}, {"type": "image_url", "image_url": {"url": picture}}]
         request: dict[str, Any] = {
             "model": self._selector,
-            "max_tokens": self._max_tokens,
+            "max_tokens": self._max_tokens * (_PAGE_TIMES if is_page else 1),
             "messages": [{"role": "user", "content": content}],
         }
         if asking.principal.user_id is None:
@@ -70,7 +80,7 @@ class Describer:
         text = "".join(part.text for part in reply.parts if isinstance(part, Text)).strip()
         if not text:
             raise OtariError(Kind.UPSTREAM, f"Model '{self._selector}' said nothing")
-        return text
+        return text + _CUT_OFF if reply.finish is Finish.LENGTH else text
 
     def _keep(self, key: bytes, text: str) -> None:
         self._kept[key] = text

@@ -102,6 +102,7 @@ class Passage(ABC, Generic[E]):
         self.media = EVENTS  # what a stream of this request is
         self.answer: bytes | None = None  # a whole one, before it is settled: who leaves in between has paid for it
         self.on_settled: Callable[[Outcome], object] | None = None  # hears how it ended, before the client does
+        self.keepsake: Callable[[BaseException | None], object] | None = None  # what its settlement is to keep
 
     @property
     def admitted(self) -> bool:
@@ -200,6 +201,7 @@ class Passage(ABC, Generic[E]):
             dropped=self.dropped,
             failure=_failed(progress.attempt, progress.error, took),
             wants_receipt=self._wants_receipt,
+            keepsake=None if self.keepsake is None else self.keepsake(problem),
         )
         settled = shared.control.settle(self._admission, outcome)
         if self.on_settled is not None:

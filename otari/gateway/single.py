@@ -186,6 +186,7 @@ class SingleShot(Passage[Sent]):
             stream=envelope.stream,
             session_label=session_label(request) if isinstance(request, dict) else None,
             quantity=envelope.quantity,
+            operation=self._operation.name,
         )
         await self._let_in(ask)
 

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,19 @@ class Blobs:
     def draft(self) -> "Draft":
         """A blob that is coming."""
         return Draft(self)
+
+    async def take(self, source: Path, name: str) -> None:
+        """Give the bytes of a file another name here, so that they stay when that one is removed. Raises OSError."""
+        await self.run(lambda: self._take(source, self.folder / name))
+
+    def _take(self, source: Path, target: Path) -> None:
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            raise
+        except OSError:  # on another disk, or on one without second names
+            _copy(source, target)
+        _sync_folder(self.folder)
 
     async def chunks(self, name: str, start: int, count: int) -> AsyncGenerator[bytes, None]:
         """`count` bytes of a blob from `start` on, in pieces. Raises FileNotFoundError, EOFError when it is shorter.
@@ -205,11 +219,7 @@ class Draft:
 
     def _rename(self, name: str) -> None:
         os.rename(self._path, self._blobs.folder / name)
-        folder = os.open(self._blobs.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(self._blobs.folder)
 
     def _drop(self) -> None:
         with self._turn:
@@ -219,6 +229,29 @@ class Draft:
                 self._file = None
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The bytes of a file under another name, whole or not at all. Raises OSError."""
+    with open(source, "rb") as original:
+        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with open(made, "wb") as copy:
+                shutil.copyfileobj(original, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+        except BaseException:
+            os.unlink(target)
+            raise
+
+
+def _sync_folder(path: Path) -> None:
+    """The names in a folder are on disk."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def unavailable(why: str) -> OtariError:

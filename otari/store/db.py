@@ -66,8 +66,8 @@ class Database:
         Blocks.
 
         `durability`: "full" survives a power cut, "normal" may lose the last commits in one (never in a
-        crash of the process). `now_ms` is the clock, in epoch milliseconds. `writer` says where it writes. Raises
-        StoreError with one line for the operator.
+        crash of the process). `now_ms` is the clock, in epoch milliseconds. `writer` says where it writes, and whether
+        a commit waits for the disk at all. Raises StoreError with one line for the operator.
         """
         name = str(path)
         lock = _take(name)
@@ -77,7 +77,7 @@ class Database:
             conn = sqlite3.connect(
                 name, isolation_level=None, check_same_thread=False, cached_statements=_CACHED_STATEMENTS
             )
-            schema.prepare(conn, name, durability, now_ms)
+            schema.prepare(conn, name, durability if writer.flushes else "none", now_ms)
             opened = cls(name, lock, conn, now_ms, writer)
             opened._writer.start()
         except BaseException as error:

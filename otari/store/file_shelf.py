@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from otari.domain.errors import OtariError
 from otari.domain.files import StoredFile
@@ -23,6 +23,15 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
+
+
+class Made(NamedTuple):
+    """A file that the gateway has written for a user; its draft is whole."""
+
+    draft: Draft
+    user_id: str
+    filename: str
+    purpose: str
 
 
 class FileShelf:
@@ -83,30 +92,87 @@ class FileShelf:
         It goes after `lifetime_ms`, or earlier when files are kept for less. Raises OtariError as `room` does, and
         UNAVAILABLE when disk or ledger can not take it.
         """
+        file = await self._sealed(draft, user_id, filename, media_type, purpose, lifetime_ms)
+
+        def note(conn: sqlite3.Connection) -> None:
+            files.add_file(conn, file, self.limits)
+
+        def show(conn: sqlite3.Connection) -> None:
+            files.show_file(conn, file.file_id)
+
+        self._adding.add(draft)  # now, not when the task begins: who is cancelled in between must not drop it
+        await self._to_the_end(self._add({file.file_id: draft}, note, show))
+        return file
+
+    async def add_made(self, made: Sequence[Made], also: Callable[[sqlite3.Connection, Sequence[str]], None]) -> None:
+        """Make files that the gateway has written for a user, whatever may be kept of what users send.
+
+        They appear all at once, in the transaction in which `also` is done, with their ids. Raises
+        OtariError(UNAVAILABLE) when disk or ledger can not take them, and what `also` raises.
+        """
+        sealed = [
+            await self._sealed(draft, user_id, filename, "application/jsonl", purpose, None)
+            for draft, user_id, filename, purpose in made
+        ]
+
+        def note(conn: sqlite3.Connection) -> None:
+            for file in sealed:
+                files.note_file(conn, file)
+
+        def show(conn: sqlite3.Connection) -> None:
+            for file in sealed:
+                files.show_file(conn, file.file_id)
+            also(conn, [file.file_id for file in sealed])
+
+        drafts = {file.file_id: each.draft for file, each in zip(sealed, made, strict=True)}
+        self._adding.update(drafts.values())
+        await self._to_the_end(self._add(drafts, note, show))
+
+    async def _sealed(
+        self, draft: Draft, user_id: str, filename: str, media_type: str, purpose: str, lifetime_ms: int | None
+    ) -> StoredFile:
+        """What the file of a draft will be; its bytes are on disk."""
         digest = await draft.seal()
         now_ms = self._now_ms()
         lifetimes = [each for each in (lifetime_ms, self.limits.kept_ms) if each is not None]
         expires_at_ms = now_ms + min(lifetimes) if lifetimes else None
-        file_id = files.new_file_id(now_ms)
-        file = StoredFile(
-            file_id, user_id, filename, media_type, purpose, draft.size_bytes, digest, now_ms, expires_at_ms
+        return StoredFile(
+            files.new_file_id(now_ms),
+            user_id,
+            filename,
+            media_type,
+            purpose,
+            draft.size_bytes,
+            digest,
+            now_ms,
+            expires_at_ms,
         )
-        self._adding.add(draft)  # now, not when the task begins: who is cancelled in between must not drop it
-        await self._to_the_end(self._add(draft, file))
-        return file
 
-    async def _add(self, draft: Draft, file: StoredFile) -> None:
+    async def _add(
+        self,
+        drafts: Mapping[str, Draft],
+        note: Callable[[sqlite3.Connection], None],
+        show: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        """Rows that nobody sees, the names of the bytes, rows that are seen; nothing of it when anything fails."""
         try:
-            await self._db.write(lambda conn: files.add_file(conn, file, self.limits))
-            await draft.keep(file.file_id)
-            await self._db.write(lambda conn: files.show_file(conn, file.file_id))
+            await self._db.write(note)
+            for file_id, draft in drafts.items():
+                await draft.keep(file_id)
+            await self._db.write(show)
         except BaseException:
-            await draft.drop()
+            for draft in drafts.values():
+                await draft.drop()
             with contextlib.suppress(OtariError):
-                await self._reclaim([file.file_id])
+                await self._reclaim(list(drafts))
             raise
         finally:
-            self._adding.discard(draft)
+            self._adding.difference_update(drafts.values())
+
+    @property
+    def folder(self) -> Path:
+        """Where the bytes lie."""
+        return self._blobs.folder
 
     # ---- finding ----
 

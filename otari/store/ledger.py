@@ -315,3 +315,25 @@ def _insert_absorbed(conn: sqlite3.Connection, held: Hold, absorbed: tuple[Absor
         how = (attempt.http_status, attempt.error, position)
         times = (held.created_at_ms, settled_at_ms, attempt.total_ms)
         conn.execute(_INSERT_ABSORBED, (f"{held.id}.{position}", held.id, *who, *what, *how, *times))
+
+
+# ---- without a hold of its own ----
+
+
+def book(conn: sqlite3.Connection, row: Hold, end: Settlement) -> bool:
+    """Write the row of something that was done under another row's hold, and charge `end.cost_nano`.
+
+    `row.hold_nano` is 0. Nobody is asked for leave: it has been done. False, and nothing changed, when there is a row
+    of this id already.
+    """
+    assert not row.hold_nano  # settling would give it back
+    if conn.execute(_INSERT_OPEN, tuple(row)).rowcount != 1:
+        return False
+    return settle(conn, row, end)
+
+
+def give_back(conn: sqlite3.Connection, row: Hold) -> None:
+    """Give back what a row holds, for one that is taken back as if it had not been."""
+    _give_back(conn, row)
+    if row.hold_nano and row.counts_toward_key:
+        conn.execute(_GIVE_BACK_KEY, (row.hold_nano, row.key_id))

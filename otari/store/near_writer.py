@@ -13,11 +13,12 @@ from otari.store.writer import Writer
 
 
 class NearWriter(Writer):
-    """See `Writer`; everything happens in the loop."""
+    """See `Writer`; everything happens in the loop, and no commit waits for the disk."""
+
+    flushes = False
 
     def start(self) -> None:
-        """Nothing has to be started; a commit does not wait for the disk."""
-        self._conn.execute("PRAGMA synchronous = OFF")
+        """Nothing has to be started."""
 
     @property
     def healthy(self) -> bool:

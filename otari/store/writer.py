@@ -42,7 +42,12 @@ class Item(NamedTuple):
 
 
 class Writer:
-    """Owns the writing connection from `start` to `stop`; its methods are for the event loop."""
+    """Owns the writing connection from `start` to `stop`; its methods are for the event loop.
+
+    `flushes` says whether commits wait for the disk, as the durability of the database asks.
+    """
+
+    flushes = True
 
     def __init__(self, conn: sqlite3.Connection, probe: Op) -> None:
         """`probe` is a small write: after a fault of the disk it is retried until it lands."""

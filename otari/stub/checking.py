@@ -8,7 +8,7 @@ from otari.config import ConfigError
 from otari.stub.options import refuse
 from otari.upstreams.stub.probes import slow_patterns
 from otari.upstreams.stub.script import Script
-from otari.upstreams.stub.shadows import shadowed
+from otari.upstreams.stub.shadows import shadow_warnings
 
 EXIT_WRONG = 2
 
@@ -33,7 +33,7 @@ def check_scripts(paths: Sequence[str]) -> int:
 
 def warnings(script: Script) -> Iterator[str]:
     """What can be used, but not as its author may think."""
-    for rule, before in shadowed(script):
-        yield f"{script.places.get(rule, rule)}: rule {rule!r} can never answer: {before!r} fits all that it fits"
-    for rule, pattern in slow_patterns(script):
-        yield f"{script.places.get(rule, rule)}: rule {rule!r} has a pattern that takes too long: {pattern}"
+    yield from shadow_warnings(script)
+    for name, pattern in slow_patterns(script):
+        kind = "fault" if any(fault.id == name for fault in script.faults) else "rule"
+        yield f"{script.places.get(name, name)}: {kind} {name!r} has a pattern that takes too long: {pattern}"

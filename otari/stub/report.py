@@ -7,14 +7,28 @@ from xml.sax.saxutils import escape, quoteattr
 
 import orjson
 
+from otari.domain.redaction import Redactor
 from otari.serving import write_whole
 
 Doc = dict[str, Any]
 SUITE = "otari stub"
 
 
-def write_report(path: str, report: Doc) -> None:
-    """Write the report in the format that the name asks for. Raises OSError."""
+def claim(path: str) -> None:
+    """Make sure that a report can be written there, before a long run; one of an earlier run is removed.
+
+    Raises OSError.
+    """
+    write_whole(Path(path), "")
+    Path(path).unlink()
+
+
+def write_report(path: str, report: Doc, redactor: Redactor) -> None:
+    """Write the report in the format that the name asks for: without secrets, for it is kept where many look.
+
+    Raises OSError.
+    """
+    report = _cleaned(report, redactor)
     text = junit(report) if path.endswith(".xml") else orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n"
     write_whole(Path(path), text)
 
@@ -28,6 +42,18 @@ def junit(report: Doc) -> str:
     body = "".join(f"    {case}\n" for case in cases)
     suite = f"  <testsuite {head}>\n{body}  </testsuite>\n"
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n{suite}</testsuites>\n'
+
+
+def _cleaned(value: Any, redactor: Redactor) -> Any:
+    """A JSON value in which no text holds a secret."""
+    match value:
+        case str():
+            return redactor.clean(value)
+        case list():
+            return [_cleaned(item, redactor) for item in value]
+        case dict():
+            return {redactor.clean(key): _cleaned(item, redactor) for key, item in value.items()}
+    return value
 
 
 def _sessions(report: Doc) -> Iterator[str]:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,15 +20,16 @@ from otari.config.providers import SPOKEN
 from otari.config.settings import DialectWord
 from otari.serving import EXIT_CONFIG, listening, until_stopped, write_whole
 from otari.store.faults import StoreError
-from otari.stub.child import run_command
+from otari.stub.child import Ended, run_command
 from otari.stub.configuration import configure
 from otari.stub.options import Options
-from otari.stub.report import write_report
+from otari.stub.report import claim, write_report
 from otari.stub.surroundings import environment, write_env_file
 from otari.stub.tape import without_recordings
 from otari.upstreams.stub.desk import Desk
 from otari.upstreams.stub.expected import told
 from otari.upstreams.stub.script import Script
+from otari.upstreams.stub.shadows import shadow_warnings
 
 EXIT_MISSES = 3
 EXIT_UNMET = 4
@@ -39,16 +41,19 @@ def run_stub(options: Options) -> int:
     try:
         with _folder() as folder:
             config, around = configure(options, folder, os.environ)
-            return asyncio.run(_run(options, config, around, _script(options)))
+            script = _script(options)
+            for line in shadow_warnings(script):
+                sys.stderr.write(f"otari: {line}\n")
+            return asyncio.run(_run(options, config, around, script))
     except ConfigError as error:
         return _failed(*error.problems)
     except StoreError as error:
         return _failed(str(error))
     except OSError as error:
-        place = error.filename or f"{options.host or '127.0.0.1'}:{options.port}"
-        what = "can not be written" if error.filename else "can not be listened on"
-        reason = os.strerror(error.errno) if error.errno else error
-        return _failed(f"{place} {what}: {reason}")
+        if error.filename:
+            return _failed(f"{error.filename} can not be written: {error.strerror}")
+        place = f"{options.host or '127.0.0.1'}:{options.port}"
+        return _failed(f"{place} can not be listened on: {_reason(error)}")
 
 
 async def _run(options: Options, config: Config, around: Mapping[str, str], script: Script) -> int:
@@ -60,6 +65,8 @@ async def _run(options: Options, config: Config, around: Mapping[str, str], scri
         from otari.stub.taping import taping  # with it come recorder and files, which most runs do not need
 
         tape = taping(options, script, speaks)
+    if options.report is not None:
+        claim(options.report)
     gateway = await build(config, around, setting=tape.setting)
     async with listening(gateway, config) as (runner, port):
         url = f"http://{_in_url(config.host)}:{port}"
@@ -69,17 +76,24 @@ async def _run(options: Options, config: Config, around: Mapping[str, str], scri
         if options.port_file is not None:
             write_whole(Path(options.port_file), f"{port}\n")
         if options.command:
-            code = await run_command(options.command, environment(url, master_key, os.environ))
+            ended = await run_command(options.command, environment(url, master_key, os.environ))
         else:
             _greet(url, script, master_key)
-            code = await until_stopped(runner, gateway)
-        taped, lines = tape.end()
+            ended = Ended(await until_stopped(runner, gateway))
+        taped, lines = tape.end(interrupted=ended.interrupted)
         verdict = _verdict(gateway.desk) or taped
         for line in lines:
             sys.stderr.write(f"otari: {line}\n")
         if options.report is not None:
-            write_report(options.report, gateway.desk.report())
-    return code or verdict
+            write_report(options.report, gateway.desk.report(), tape.setting.redactor)
+    return ended.code or verdict
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; of a host that nobody knows it says it in words of its own."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return str(error.strerror or error)
+    return os.strerror(error.errno)
 
 
 def _verdict(desk: Desk) -> int:

@@ -1,4 +1,7 @@
-"""What a command finds in its environment: where the stub is, keys that it takes, and none of a real provider."""
+"""What a command finds in its environment: where the stub is, keys that it takes, and none of a real provider.
+
+A proxy that the environment names is not asked for what is on this machine.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +10,7 @@ from otari.config.provider_types import provider_types
 from otari.serving import write_whole
 
 KEY = "sk-stub-default"
+_HERE = "127.0.0.1,localhost,::1"
 _TOKENS = ("ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CODEX_API_KEY")  # keys that no provider type names
 
 
@@ -29,7 +33,8 @@ def environment(url: str, master_key: str, around: Mapping[str, str]) -> dict[st
     """The environment of a command: that of this process without keys of providers, and with the stub."""
     keys = {name for kind in provider_types().values() for name in kind.key_env}
     kept = {name: value for name, value in around.items() if name not in keys and name not in _TOKENS}
-    return {**kept, **told(url, master_key)}
+    direct = {name: ",".join(filter(None, (around.get(name), _HERE))) for name in ("NO_PROXY", "no_proxy")}
+    return {**kept, **direct, **told(url, master_key)}
 
 
 def write_env_file(path: str, url: str, master_key: str) -> None:

@@ -1,7 +1,6 @@
 """What the end of a run has to see to, with recordings and without."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,37 +11,46 @@ EXIT_NOT_RECORDED = 5
 EXIT_DRIFT = 4
 
 
+class Finish(Protocol):
+    """Ends a recording. Raises OSError."""
+
+    def __call__(self, *, interrupted: bool) -> list[str]: ...
+
+
 class Recording(Protocol):
     """Something that records: `unkept` are lines about what it could not keep."""
 
     unkept: list[str]
 
 
-def _nothing() -> None:
-    pass
+def _nothing(*, interrupted: bool) -> list[str]:
+    return []
 
 
 @dataclass(slots=True)
 class Taping:
-    """What a run does with recordings: `setting` is the gateway around it. The rest is for its end."""
+    """What a run does with recordings: `setting` is the gateway around it. The rest is for its end.
+
+    `finish` hears whether the run was interrupted, and says what is to be told.
+    """
 
     setting: Setting
-    finish: Callable[[], None] = _nothing
+    finish: Finish = _nothing
     recorders: list[Recording] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     lock: int | None = None
 
-    def end(self) -> tuple[int, list[str]]:
+    def end(self, *, interrupted: bool = False) -> tuple[int, list[str]]:
         """Put everything in place and let others record: the exit code, and lines to tell. Raises OSError."""
         try:
-            self.finish()
+            told = self.finish(interrupted=interrupted)
         finally:
             if self.lock is not None:
                 os.close(self.lock)
                 self.lock = None
         unkept = [line for recorder in self.recorders for line in recorder.unkept]
         code = EXIT_NOT_RECORDED if unkept else EXIT_DRIFT if self.drift else 0
-        return code, [*self.drift, *(f"{len(unkept)} answers were not recorded" for _ in unkept[:1])]
+        return code, [*told, *self.drift, *(f"{len(unkept)} answers were not recorded" for _ in unkept[:1])]
 
 
 def without_recordings(script: Script, speaks: tuple[str, ...]) -> Taping:

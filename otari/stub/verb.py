@@ -32,16 +32,16 @@ def run_words(words: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _no_certificates() -> Iterator[None]:
-    """Load what follows without the certificates of the machine: aiohttp reads them all when it is imported, which is a
-    tenth of the start, and no provider is asked in this run.
+    """Load what follows without the certificates of the machine, which no run needs that asks no provider.
+
+    aiohttp makes its TLS contexts when it is imported and offers no other moment; to read all certificates is a tenth
+    of the start. The variables are OpenSSL's own. A connection that was made all the same would trust nobody.
     """
-    before = {name: os.environ.get(name) for name in _CERTIFICATES}
+    before = {name: os.environ[name] for name in _CERTIFICATES if name in os.environ}
     os.environ.update(dict.fromkeys(_CERTIFICATES, os.devnull))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in _CERTIFICATES:
+            del os.environ[name]
+        os.environ.update(before)

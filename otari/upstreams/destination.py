@@ -89,6 +89,17 @@ class Destination:
             found = self._targets[key] = self._make_target(operation, path, model)
         return found
 
+    def errand(self, method: str, path: str, dialect: str) -> Target:
+        """Where something else is asked for than an operation: `path` follows the address. Made for one request.
+
+        `dialect` says which of the provider's ways to carry the key is taken, and what else it demands in its headers.
+        """
+        attempt = self._attempt
+        url = _url(attempt, dialect, path, "")
+        head = _head(url, _headers(attempt, attempt.auths.get(dialect, attempt.auth), self._agent, "*/*", url, None))
+        head = head if method == "POST" else head.replace(b"POST", method.encode(), 1)
+        return Target(address_of(url), head, head, (VERSION,) if dialect == _VERSIONED else ())
+
     def _make_target(self, operation: str, path: str | None, model: str) -> Target:
         attempt, agent = self._attempt, self._agent
         url = _url(attempt, operation, path, model)

@@ -71,6 +71,15 @@ class LiveUpstream:
         """
         return _Exchange(self, attempt, call)
 
+    def errand(
+        self, attempt: Attempt, call: Call, method: str, path: str
+    ) -> AbstractAsyncContextManager[UpstreamReply]:
+        """Send `call` to another path than its operation has, as with a provider's files and batches.
+
+        `path` follows the provider's address. Raises as `send` does.
+        """
+        return _Errand(self, attempt, call, method, path)
+
     async def close(self) -> None:
         """Close all connections: answers that are under way break off, later calls raise OtariError(UNAVAILABLE)."""
         self._closed = True
@@ -137,9 +146,7 @@ class _Exchange:
 
     async def __aenter__(self) -> "_Exchange":
         destination = self._live.destination(self._attempt)
-        call = self._call
-        operation = call.dialect if call.operation == "chat" else call.operation
-        target = destination.target(operation, self._attempt.model)
+        target = self._target(destination)
         try:
             answer = await self._post(destination, target)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as problem:
@@ -188,18 +195,27 @@ class _Exchange:
             raise self._broken(problem) from None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _target(self, destination: Destination) -> Target:
+        """Where this call goes. Raises OtariError(INVALID) when the provider does not offer it."""
+        call = self._call
+        return destination.target(call.dialect if call.operation == "chat" else call.operation, self._attempt.model)
+
     async def _post(self, destination: Destination, target: Target) -> Answer:
         call = self._call
         prefix = target.stream_head if call.stream else target.head
         body = call.body
         size = len(body) if isinstance(body, bytes) else body.size
-        lines = f"{call.request_id}\r\nContent-Length: {size}\r\n{_own_lines(target, call)}\r\n"
+        lines = f"{call.request_id}\r\n{self._length(size)}{_own_lines(target, call)}\r\n"
         head = prefix + lines.encode("ascii")
         asking = ask(destination.connections, target.address, head, body, destination.times)
         if size <= _BUFFERED_BELOW:
             return await asking
         async with asyncio.timeout(destination.send_s):
             return await asking
+
+    def _length(self, size: int) -> str:
+        """The header line that tells how long the body is."""
+        return f"Content-Length: {size}\r\n"
 
     def _accept(self, answer: Answer) -> None:
         """Take a 2xx answer. Raises OtariError(UPSTREAM) for what no API sends, such as a web page."""
@@ -253,6 +269,23 @@ class _Exchange:
             upstream_status=getattr(self, "status", None),
             detail=detail or None,
         )
+
+
+class _Errand(_Exchange):
+    """A call that goes to a path of its own, by a method of its own."""
+
+    __slots__ = ("_method", "_path")
+
+    def __init__(self, live: LiveUpstream, attempt: Attempt, call: Call, method: str, path: str) -> None:
+        super().__init__(live, attempt, call)
+        self._method = method
+        self._path = path
+
+    def _target(self, destination: Destination) -> Target:
+        return destination.errand(self._method, self._path, self._call.dialect)
+
+    def _length(self, size: int) -> str:
+        return "" if self._method == "GET" else super()._length(size)  # it has no body to tell of (RFC 9110, 8.6)
 
 
 # Failures before any answer, special ones first: what the provider did, and the code.

@@ -34,6 +34,20 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "create_file": {
         "a text": {"purpose": "user_data", "file": "(choose one)"},
     },
+    "create_batch": {
+        "requests": {
+            "model": "stub:script",
+            "requests": [
+                {"custom_id": "first", "body": {"messages": [{"role": "user", "content": "Hello"}]}},
+                {"custom_id": "second", "body": {"messages": [{"role": "user", "content": "Good morning"}]}},
+            ],
+        },
+        "a file": {
+            "input_file_id": "file-0123456789abcdef0123456789abcdef",
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+        },
+    },
     "post_responses": {
         "whole": {"model": "stub:script", "input": "Hello"},
         "stream": {"model": "stub:script", "input": "Hello", "stream": True},

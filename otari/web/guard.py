@@ -24,12 +24,12 @@ class Route:
 
     The rest is what the reference (`web/openapi.py`) says beside that; it changes nothing in how requests are answered,
     but for `switch`. `tag` groups routes; empty: by path. `body`, `query` and `answer` are types that msgspec can
-    describe, or JSON schemas; two answers are those of OpenAI's shape and of Anthropic's, as the client's header asks.
-    `takes` is the content type of the body. `statuses` are those that the route itself answers; what the guard answers
-    on every route goes without saying, and so does 200 when no other success is named. `others` are the bodies of
-    statuses that have not the error shape. `media` are the content types of a success; a route without any only
-    refuses. `repeatable`: takes an Idempotency-Key. `switch` is the configuration key that must be true for the route
-    to be served. `modes` are the ways of running that serve it.
+    describe, or JSON schemas; two answers are those of OpenAI's shape and of Anthropic's, as the client's header asks,
+    and of two bodies either is taken. `takes` is the content type of the body. `statuses` are those that the route
+    itself answers; what the guard answers on every route goes without saying, and so does 200 when no other success is
+    named. `others` are the bodies of statuses that have not the error shape. `media` are the content types of a
+    success; a route without any only refuses. `repeatable`: takes an Idempotency-Key. `switch` is the configuration key
+    that must be true for the route to be served. `modes` are the ways of running that serve it.
     """
 
     method: str

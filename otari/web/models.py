@@ -31,7 +31,10 @@ async def list_models(visit: Visit) -> web.StreamResponse:
 
 
 async def get_model(visit: Visit) -> web.StreamResponse:
-    """One model by id (`provider:model`, or an alias), in the shapes of the list. 404 when it is not listed."""
+    """One model by id (`provider:model`, or an alias), in the shapes of the list.
+
+    404 when it is not listed, unless every name is that of a model.
+    """
     cards = model_cards(visit.house.catalog, visit.house.now_ms())
     if VERSION_HEADER in visit.request.headers:
         return _in_anthropic_shape(visit, lambda: model_info(_card_of(visit, cards)))
@@ -40,7 +43,11 @@ async def get_model(visit: Visit) -> web.StreamResponse:
 
 def _card_of(visit: Visit, cards: Cards) -> dict[str, Any]:
     model_id = visit.request.match_info["model_id"]
+    catalog = visit.house.catalog
     card = cards.get(model_id)
+    if card is None and catalog.has_anything:
+        ref = catalog.model_ref(model_id)
+        return _card(model_id, ref.provider, catalog.price(ref, visit.house.now_ms()), catalog.limits(ref))
     if card is None:
         raise OtariError(Kind.NOT_FOUND, f"Model '{model_id[:200]}' not found", param="model", code="model_not_found")
     return card

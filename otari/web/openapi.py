@@ -212,8 +212,7 @@ class _Schemas:
             named.append(AnthropicError)
         sources: list[object] = [*named]
         for route in routes:
-            answers = route.answer if isinstance(route.answer, tuple) else (route.answer,)
-            sources += [route.body, route.query, *answers, *route.others.values()]
+            sources += [*_each(route.body), route.query, *_each(route.answer), *route.others.values()]
         self._types = [source for source in sources if source is not None and not isinstance(source, Mapping)]
         self._refs, self.components = msgspec.json.schema_components(
             self._types, schema_hook=_own_type, ref_template=_REF
@@ -237,6 +236,10 @@ class _Schemas:
     def whole(self, struct: type) -> Doc:
         """The schema of a struct itself."""
         return msgspec.json.schema(struct, schema_hook=_own_type)["$defs"][struct.__name__]  # type: ignore[no-any-return]
+
+
+def _each(source: object) -> tuple[object, ...]:
+    return source if isinstance(source, tuple) else (source,)
 
 
 def _tell_decimals(node: object) -> None:

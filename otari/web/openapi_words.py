@@ -31,6 +31,7 @@ TAGS = {
     "audio": "Speech and its transcription.",
     "models": "What can be asked for, and what it costs.",
     "files": "What users keep here to refer to later; everybody sees only the user's own.",
+    "batches": "Many requests, answered within a day; everybody sees only the user's own.",
     "keys": "Virtual keys: what clients hold. A secret is shown once, when it is made.",
     "users": "Who pays. Every key belongs to a user.",
     "budgets": "How much users and keys may spend, and when that begins anew.",

@@ -113,19 +113,21 @@ async def as_download(
     request: web.Request,
     request_id: str,
     pieces: AsyncGenerator[bytes, None],
-    count: int,
+    count: int | None,
     *,
     status: int,
     extra: Mapping[str, str],
 ) -> web.StreamResponse:
-    """The `count` bytes that come in `pieces`, as fast as the client takes them, with `extra` headers.
+    """The `count` bytes (None: nobody knows) that come in `pieces`, as fast as the client takes them, with `extra`
+    headers.
 
     Raises OtariError before anything was sent. What fails after that cuts the connection, and so does a client that
     has stopped reading.
     """
     piece: bytes | None = await _next(pieces)
     response = web.StreamResponse(status=status, headers=headers(request_id, extra=extra))
-    response.content_length = count
+    if count is not None:
+        response.content_length = count
     await response.prepare(request)
     try:
         while piece is not None:

@@ -12,7 +12,16 @@ from aiohttp import web
 
 from otari.domain.access import Access
 from otari.domain.errors import Kind, OtariError
-from otari.web import budgets, files, keys, pricing, reply, usage, users
+from otari.web import batches, budgets, files, keys, pricing, reply, usage, users
+from otari.web.answers.batches import (
+    Batch,
+    BatchList,
+    BatchOwner,
+    BatchPage,
+    BatchResults,
+    NewBatch,
+    NewFileBatch,
+)
 from otari.web.answers.budgets import Budget, BudgetReset
 from otari.web.answers.files import (
     File,
@@ -242,6 +251,36 @@ ROUTES: tuple[Route, ...] = (
         *("DELETE", "/v1/files/{file_id}", files.delete_file, Access.KEY, "Delete a file"),
         query=FileOwner,
         answer=(FileDeleted, FileInfoDeleted),
+        statuses=(403,),
+    ),
+    Route(
+        *("POST", "/v1/batches", batches.create_batch, Access.KEY, "Have many requests answered when there is time"),
+        body=(NewBatch, NewFileBatch),
+        answer=Batch,
+        statuses=(403, 404, 422),
+    ),
+    Route(
+        *("GET", "/v1/batches", batches.list_batches, Access.KEY, "Batches of the user"),
+        query=BatchPage,
+        answer=BatchList,
+        statuses=(403, 404),
+    ),
+    Route(
+        *("GET", "/v1/batches/{batch_id}/results", batches.get_batch_results, Access.KEY, "What became of a batch"),
+        query=BatchOwner,
+        answer=BatchResults,
+        statuses=(403, 409),
+    ),
+    Route(
+        *("POST", "/v1/batches/{batch_id}/cancel", batches.cancel_batch, Access.KEY, "End a batch early"),
+        query=BatchOwner,
+        answer=Batch,
+        statuses=(403, 409),
+    ),
+    Route(
+        *("GET", "/v1/batches/{batch_id}", batches.get_batch, Access.KEY, "How a batch stands"),
+        query=BatchOwner,
+        answer=Batch,
         statuses=(403,),
     ),
     Route(

@@ -75,6 +75,12 @@ def model_key(text: str) -> str:
     return f"{text[:cut]}:{text[cut + 1 :]}"
 
 
+def batch_metadata(metadata: Mapping[str, str]) -> None:
+    """The texts that a batch may carry along, as OpenAI has it."""
+    if len(metadata) > 16 or any(not 1 <= len(name) <= 64 for name in metadata):
+        raise Unfit("Send at most 16 texts, under names of 1 to 64 characters")
+
+
 def metadata_text(metadata: Mapping[str, Any] | None) -> str:
     """Metadata as the JSON text that is stored; none is an empty object. Numbers of more than 64 bits become floats."""
     try:

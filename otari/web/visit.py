@@ -16,6 +16,7 @@ from otari.domain.ports import ControlPlane
 from otari.gateway.converse import Conversations
 from otari.gateway.counting import Counting
 from otari.gateway.single import SingleShots
+from otari.store.batch_shelf import BatchShelf
 from otari.store.db import Database
 from otari.store.file_shelf import FileShelf
 from otari.store.key_book import KeyBook
@@ -49,6 +50,7 @@ class House:
     limits: Limits | None = None  # None: nothing is limited
     replays: Replays | None = None  # None: there is no ledger to keep answers in
     files: FileShelf | None = None  # None: no files are kept
+    batches: BatchShelf | None = None  # None: no files are kept, and so no batches
     guesses: Guesses = field(default_factory=Guesses)
 
 

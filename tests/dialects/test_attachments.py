@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otari.dialects import DIALECTS
 from otari.dialects import attachments as parts
-from otari.dialects.attachments import Attachment
+from otari.dialects.attachments import Attachment, Inline
 from otari.domain.chat import Doc, Document, Image, Text
 from tests.domain.strategies import json_objects
 
@@ -136,12 +136,25 @@ def test_only_the_named_parts_are_replaced(dialect: str) -> None:
     before = orjson.dumps(doc)
     some = [part for part, _ in parts.parts_of(doc)]
     new = {"type": "text", "text": "another"}
-    whole = parts.replaced(doc, {id(some[-1]): new})
+    whole = parts.replaced(doc, {id(some[-1]): [new]})
     assert orjson.dumps(doc) == before  # the request itself stays
     assert list(whole) == list(doc)
     told = orjson.dumps(some[-1])
     head, _, tail = before.rpartition(told)
     assert orjson.dumps(whole) == head + orjson.dumps(new) + tail
+
+
+def test_one_part_may_become_several_or_none() -> None:
+    first, second, third = ({"type": "text", "text": word} for word in "abc")
+    content = [first, CHAT_FILE, second]
+    doc = request_with("openai-chat", {})
+    doc["messages"][0]["content"] = content
+    for told in ([], [third], [third, first]):
+        changed = parts.replaced(doc, {id(CHAT_FILE): told})
+        assert changed["messages"][0]["content"] == [first, *told, second]
+    doc["messages"][0]["content"] = CHAT_FILE  # in no list
+    assert parts.replaced(doc, {id(CHAT_FILE): [first, second]})["messages"][0]["content"] == [first, second]
+    assert content == [first, CHAT_FILE, second]
 
 
 @given(json_objects)
@@ -204,6 +217,27 @@ def test_text_stands_where_the_dialect_reads_it(dialect: str, part: Doc, plain: 
         assert isinstance(read, Text)
         assert read.text == "[Attached file: a.txt]\nthe words\n[End of a.txt]"
     assert made.get("cache_control") == part.get("cache_control")
+
+
+@pytest.mark.parametrize(("dialect", "part"), [place for place in PLACES if "mage" not in place[1]["type"]])
+def test_pages_are_said_and_shown_where_the_dialect_reads_it(dialect: str, part: Doc) -> None:
+    pages: list[str | Inline] = ["one", "[Page 2:]", Inline("image/png", PNG), "[Page 3:]", Inline("image/png", PNG)]
+    made = parts.with_pages(part, pages, "a.pdf", scanned=False)
+    if dialect == "openai-responses":
+        made = [parts.for_responses(each) for each in made]
+    doc = request_with(dialect, {})
+    doc["input" if "input" in doc else "messages"][0]["content"] = made
+    DIALECTS[dialect].read_envelope(doc, len(orjson.dumps(doc)))  # it is a valid request
+    read = DIALECTS[dialect].read_request(doc).turns[-1].parts
+    assert [each.text for each in read if isinstance(each, Text)] == [
+        *("[Attached file: a.pdf]\none\n[Page 2:]", "[Page 3:]", "[End of a.pdf]"),
+    ]
+    assert [(each.media_type, each.data) for each in read if isinstance(each, Image)] == [("image/png", PNG)] * 2
+    assert [type(each) for each in read] == [Text, Image, Text, Image, Text]
+    assert made[-1].get("cache_control") == part.get("cache_control")  # it marks the end of what is remembered
+    assert not any("cache_control" in each for each in made[:-1])
+    (words,) = parts.with_pages(part, ["one", "two"], "a.pdf", scanned=True)
+    assert words["text"] == "[Attached scanned file: a.pdf]\none\ntwo\n[End of a.pdf]"
 
 
 def test_names_that_the_client_gave_stay() -> None:

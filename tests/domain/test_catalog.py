@@ -1,6 +1,8 @@
 """What can be called, at which price, and by whom."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otari.domain.catalog import (
     ALL_SENSES,
@@ -188,3 +190,22 @@ def test_lists_of_models(allowed: tuple[str, ...] | None, passes: bool) -> None:
 def test_characters_that_other_pattern_languages_know_mean_themselves() -> None:
     assert not allows(("openai:gpt-?.2", "openai:gpt-[5].2", "openai:.*", "%"), ModelRef("openai", "gpt-5.2"))
     assert allows(("openai:a*b*",), ModelRef("openai", "a*bc"))
+
+
+def test_a_lower_price_is_rounded_up_rate_by_rate() -> None:
+    tier = Tier(100, input=3, output=None)
+    price = Price(1_001, 3, cache_read=None, cache_write=1, request_pico=5, image_pico=2, tiers=(tier,), source="api")
+    half = price.less(50)
+    assert (half.input, half.output, half.cache_read, half.cache_write) == (501, 2, None, 1)
+    assert (half.request_pico, half.image_pico, half.second_pico) == (3, 1, 0)
+    assert half.tiers == (Tier(100, input=2, output=None),)
+    assert (half.source, half.unit) == ("api", "token")
+    assert price.less(0) == price
+    assert price.less(100).is_free
+
+
+@given(st.integers(0, 10**15), st.integers(0, 100))
+def test_a_discount_is_never_more_than_was_said(rate: int, percent: int) -> None:
+    lowered = Price(rate, 0).less(percent).input
+    assert lowered * 100 >= rate * (100 - percent)
+    assert (lowered - 1) * 100 < rate * (100 - percent) or lowered == 0

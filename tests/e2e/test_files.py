@@ -48,7 +48,7 @@ def client(gateway: Gateway) -> Iterator[OpenAI]:
 
 def kept(gateway: Gateway) -> set[str]:
     """What lies in the folder of files."""
-    return {path.name for path in (gateway.folder / "otari-files").iterdir()} - {".lock"}
+    return {path.name for path in (gateway.folder / "otari-files").iterdir()} - {".lock", "batches"}
 
 
 def memory_mib(gateway: Gateway, what: str = "VmRSS") -> float:

@@ -17,9 +17,11 @@ from tests.e2e import hostile
 from tests.e2e.gateway import MASTER_KEY, Gateway
 from tests.e2e.hostile import PRICED, SECRET, Case
 from tests.e2e.provider import PROVIDER_KEY, Provider
+from tests.e2e.test_files import memory_mib
 from tests.e2e.wire import Reply, chat, chat_raw, exchange, request
 
 HEAD_DEADLINE_S = 16.0
+GROWTH_MAX_MIB = 8
 _LIVENESS_S = 1.0
 
 
@@ -75,6 +77,15 @@ def test_a_hostile_request_gets_one_plain_answer(scene: Scene, case: Case) -> No
         error = orjson.loads(reply.body)
         assert error["detail"] == error["error"]["message"]
         assert len(reply.body) <= 2000
+
+
+def test_hostile_requests_leave_no_memory_behind(scene: Scene) -> None:
+    """What the first of each kind makes the process load, it keeps; the second of them all together add little."""
+    for _ in range(2):
+        before = memory_mib(scene.gateway)
+        for case in hostile.ALL:
+            scene.send(case.sent(scene.gateway.key), case.timeout_s)
+    assert memory_mib(scene.gateway) - before <= GROWTH_MAX_MIB
 
 
 def test_ids_of_cases_are_their_names() -> None:

@@ -89,6 +89,8 @@ def test_a_coding_client_without_a_rule_ends_red_and_says_which(folder: Path, cl
     code, out, err = run(words, folder, **{variable: str(executable())}, **home(folder))
     assert code != 0, out + err
     assert f"the nearest rule is '{client}'" in err
+    assert "A rule that answers it:" in out + err
+    assert "write a farewell to farewell.txt" in (out + err).partition("A rule that answers it:")[2]
     assert not (folder / "farewell.txt").exists()
 
 

@@ -77,8 +77,8 @@ def pdf(*pages: str, password: str | None = None, owner_password: str | None = N
     return bytes(document.output())
 
 
-def scanned_pdf() -> bytes:
-    """A PDF whose only page is a picture."""
+def drawn_pdf() -> bytes:
+    """A PDF whose only page is a drawing: neither text nor a picture."""
     document = FPDF()
     document.add_page()
     document.rect(10, 10, 50, 50, style="F")

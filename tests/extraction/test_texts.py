@@ -10,7 +10,7 @@ from otari.extraction import markup, page
 from otari.extraction.archive import Archive
 from otari.extraction.markup import html_text
 from otari.extraction.page import Page
-from otari.extraction.pdf import PAGES_MAX, pdf_text
+from otari.extraction.pdf import PAGES_MAX, PER_PAGE_S, pdf_pieces
 from otari.extraction.sheet import sheet_text
 from otari.extraction.slides import slides_text
 from otari.extraction.word import word_text
@@ -87,20 +87,20 @@ def test_a_presentation_is_its_slides_in_order_with_notes() -> None:
 
 
 def test_a_pdf_is_the_text_of_its_pages() -> None:
-    counted: list[int] = []
-    assert pdf_text(makers.pdf(SENTENCE, "Second page."), counted.append) == f"{SENTENCE}\n\nSecond page."
-    assert counted == [2]
+    granted: list[float] = []
+    assert pdf_pieces(makers.pdf(SENTENCE, "Second page."), granted.append) == [f"{SENTENCE}\n\nSecond page."]
+    assert granted == [2 * PER_PAGE_S]
 
 
 def test_a_pdf_that_is_only_locked_against_changes_can_be_read() -> None:
-    assert pdf_text(makers.pdf("Locked.", owner_password="x")) == "Locked."
+    assert pdf_pieces(makers.pdf("Locked.", owner_password="x")) == ["Locked."]
 
 
 @pytest.mark.parametrize(
     ("make", "why"),
     [
         (partial(makers.pdf, "x", password="secret"), "is encrypted"),
-        (makers.scanned_pdf, "holds no text"),
+        (makers.drawn_pdf, "holds no text"),
         (partial(makers.many_pages, PAGES_MAX + 1), "more than 1000 pages"),
         (partial(makers.many_pages, PAGES_MAX + 1, told=1), "more than 1000 pages"),
         (makers.circle_of_pages, "is damaged"),
@@ -110,7 +110,7 @@ def test_a_pdf_that_is_only_locked_against_changes_can_be_read() -> None:
 def test_a_pdf_that_can_not_be_read_is_said_so(make: Callable[[], bytes], why: str) -> None:
     data = make()
     with pytest.raises(Unreadable, match=why):
-        pdf_text(data)
+        pdf_pieces(data)
 
 
 def test_a_web_page_is_what_a_reader_sees() -> None:

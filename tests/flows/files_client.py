@@ -91,5 +91,5 @@ class Files:
     def kept(self) -> set[str]:
         """What lies there."""
         with contextlib.suppress(FileNotFoundError):
-            return set(os.listdir(self.folder)) - {".lock"}
+            return set(os.listdir(self.folder)) - {".lock", "batches"}
         return set()

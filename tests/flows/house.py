@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from otari.app import Gateway, Setting, build
+from otari.app import Gateway, Setting, build, wall_ms
 from otari.config import load
 from otari.web.server import answer_straight, limit_connections, make_runner
 from tests.scripted import ScriptedProvider
@@ -25,6 +25,7 @@ class House:
     """A running gateway: `post`, `rows`, `user`; entered and left like any async context."""
 
     setting: Setting | None = None  # who answers and who is let in, when it is not as usual
+    now_ms: Callable[[], int] = staticmethod(wall_ms)
 
     def __init__(self, folder: Path, provider: ScriptedProvider | None = None, **config: object) -> None:
         self.folder = folder
@@ -44,7 +45,7 @@ class House:
     async def __aenter__(self) -> Self:
         document = orjson.dumps(self.config).decode()
         loaded = load(None, {"OTARI_CONFIG_YAML": document})
-        self.gateway: Gateway = await build(loaded.config, loaded.environ, setting=self.setting)
+        self.gateway: Gateway = await build(loaded.config, loaded.environ, self.now_ms, setting=self.setting)
         first = self.gateway.plane.api_key
         self.key = first.reveal() if first else ""
         self.runner = make_runner(self.gateway.app, 1.0)

@@ -10,12 +10,16 @@ import orjson
 import pytest
 
 from otari.domain.chat import Doc, Finish, Reply, Text, Usage
+from otari.domain.documents import Picture
+from otari.extraction.pdf import pdf_pieces
 from tests.cells.cell import CELLS, CHAT, CLIENTS, GEMINI, MESSAGES, RESPONSES, STILL, WORDS, Cell
-from tests.extraction import makers
+from tests.extraction import makers, scans
 from tests.extraction.makers import SENTENCE
 from tests.flows.files_client import Files
 from tests.flows.foreign import MODEL, Foreign, whole
+from tests.flows.hostile_requests import picture as inline_picture
 from tests.flows.house import MASTER, Answer, House, chat, play
+from tests.operations.recordings import wav
 from tests.scripted import ScriptedProvider
 
 PDF, WORD = makers.pdf(), makers.word()
@@ -24,6 +28,7 @@ PNG = base64.b64decode(
 )
 REPLY = Reply("1", "given", (Text("Seen."),), Finish.END, Usage(input=7, output=2), created=1795000000)
 EXTRACTED = "document extracted to text"
+SOUND = base64.b64encode(wav(1)).decode()
 UNKNOWN = f"file-{'0' * 32}"
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=str)
 each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: WORDS[client])
@@ -160,7 +165,7 @@ def test_an_office_file_in_a_request_stays_in_its_dialect_and_is_text_in_another
 
 @each_client
 def test_a_request_without_files_of_ours_passes_as_it_came(tmp_path: Path, client: str) -> None:
-    """Data, addresses, and files that only the provider knows: not a byte of them changes."""
+    """Documents, pictures and sound as data, and files that only the provider knows: not a byte of them changes."""
     cell = Cell(client, client)
 
     async def scene() -> None:
@@ -169,6 +174,8 @@ def test_a_request_without_files_of_ours_passes_as_it_came(tmp_path: Path, clien
             parts = [
                 inline(client, PDF, "application/pdf", "a.pdf"),
                 document(client, "file-abc123"),
+                inline_picture(client, base64.b64encode(PNG).decode()),
+                *([{"type": "input_audio", "input_audio": {"data": SOUND, "format": "wav"}}] if client == CHAT else []),
                 {"type": "text" if client != RESPONSES else "input_text", "text": f"is {UNKNOWN} a file?"},
             ]
             request = asked(client, *parts, vendor_key={"a": 1})
@@ -287,7 +294,7 @@ def test_a_file_stays_a_file_until_it_is_gone(tmp_path: Path) -> None:
     ("make", "name", "words"),
     [
         (partial(makers.pdf, "x", password="s"), "a.pdf", "The file 'a.pdf' is encrypted."),
-        (makers.scanned_pdf, "a.pdf", "The file 'a.pdf' holds no text."),
+        (makers.drawn_pdf, "a.pdf", "The file 'a.pdf' holds no text."),
         (makers.many_pages, "a.pdf", "The file 'a.pdf' has more than 1000 pages."),
         (makers.slow_pdf, "a.pdf", "The file 'a.pdf' takes too long to read."),
         (partial(makers.bomb, 128), "a.docx", "The file 'a.docx' unpacks to more than can be read."),
@@ -523,6 +530,10 @@ def test_an_answer_of_every_dialect_is_read_back(tmp_path: Path) -> None:
                 (WORD, "a.docx"),
                 (makers.workbook(), "a.xlsx"),
                 (makers.slides(), "a.pptx"),
+                (f"<!doctype html><p>{SENTENCE}</p>".encode(), "a.html"),
+                (f"# Harbour\n\n* {SENTENCE}\n".encode(), "a.md"),
+                (f"keeper;ships\r\n{SENTENCE};17\r\n".encode("utf-16"), "a.csv"),
+                (SENTENCE.encode(), "a.txt"),
             ):
                 file_id = await sent(house, data, name)
                 for client, path in ((CHAT, "chat/completions"), (MESSAGES, "messages"), (RESPONSES, "responses")):
@@ -614,5 +625,103 @@ def test_pictures_are_refused_when_that_is_wanted(tmp_path: Path) -> None:
         async with House(tmp_path, **describing(tmp_path / "script.yaml", vision_strategy="off")) as house:
             answer = await house.post(asked(CHAT, picture(CHAT, await sent(house, PNG, "a.png")), model="stub:blind"))
             assert (answer.status, answer.error["code"]) == (400, "image_not_supported")
+
+    play(scene())
+
+
+# ---- scans ----
+
+SCAN = scans.scanned(scans.page("Seventeen ships."), scans.page("And a pier."))
+FAXED = scans.page("Seventeen ships.", "1")
+
+
+@each_cell
+def test_a_scan_is_shown_to_a_model_that_sees_pictures_and_reads_no_documents(tmp_path: Path, cell: Cell) -> None:
+    sees = {model: {"supports_image": True} for model in TEXT_ONLY}
+
+    async def scene() -> None:
+        async with ScriptedProvider() as provider, Foreign(tmp_path, provider, model_capabilities=sees) as house:
+            provider.given[MODEL] = whole(cell.server, REPLY)
+            kept = await sent(house, scans.mixed(f"{SENTENCE} " * 3, FAXED), "a.pdf")
+            request = asked(
+                cell.client, document(cell.client, kept), inline(cell.client, SCAN, "application/pdf", "b.pdf")
+            )
+            answer = await house.ask(cell, request)
+            assert answer.status == 200, answer.body
+            body, _ = told(provider)
+            for picture in (piece for piece in pdf_pieces(SCAN) if isinstance(piece, Picture)):
+                assert base64.b64encode(picture.data) in body  # the scanner's own files
+            (png,) = (piece for piece in pdf_pieces(scans.mixed(FAXED)) if isinstance(piece, Picture))
+            assert base64.b64encode(png.data) in body
+            assert b"-- Page 2 --" in body
+            assert b"application/pdf" not in body
+            names = ["document extracted to text", "document pages given as images"]
+            assert answer.headers["X-Otari-Dropped"] == ", ".join(names)
+            assert house.rows()[0]["dropped"].splitlines() == names
+            assert house.balanced()
+
+    play(scene())
+
+
+@each_client
+def test_a_scan_is_described_page_by_page_for_a_model_that_sees_none(tmp_path: Path, client: str) -> None:
+    path = {CHAT: "/v1/chat/completions", MESSAGES: "/v1/messages", RESPONSES: "/v1/responses"}[client]
+
+    async def scene() -> None:
+        async with House(tmp_path, **describing(tmp_path / "script.yaml")) as house:
+            part = document(client, await sent(house, SCAN, "scan.pdf"))
+            for turn in range(2):
+                answer = await house.post(asked(client, part, model="stub:blind"), path=path)
+                assert answer.status == 200, answer.body
+                assert answer.headers["X-Otari-Dropped"] == "document pages described in text"
+                assert b"I was told of a lighthouse." in answer.body
+                assert len(house.rows()) == 3 + turn  # a row for each page, and the second time they are known
+            first, second, blind, _ = house.rows()
+            assert [row["model"] for row in (first, second, blind)] == ["seer", "seer", "blind"]
+            assert {row["user_id"] for row in house.rows()} == {blind["user_id"]}
+            assert first["id"] != second["id"]
+            for row in (first, second):
+                assert row["cost_nano"] == 90 * 1_000 + 9 * 2_000
+                assert row["id"].startswith(f"{blind['id']}-")
+            assert blind["dropped"] == "document pages described in text"
+            assert house.balanced()
+
+    play(scene())
+
+
+def test_a_scan_is_refused_where_nobody_sees(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path, **describing(tmp_path / "script.yaml", vision_strategy="off")) as house:
+            part = document(CHAT, await sent(house, SCAN, "scan.pdf"))
+            answer = await house.post(asked(CHAT, part, model="stub:blind"))
+            assert (answer.status, answer.error["code"]) == (400, "image_not_supported")
+            assert answer.json["detail"] == (
+                "The file 'scan.pdf' consists of pictures, and page 1 can not be given: model 'stub:blind' takes no"
+                " pictures"
+            )
+            assert house.rows() == []
+            mixed = document(CHAT, await sent(house, scans.mixed(f"{SENTENCE} " * 3, FAXED), "mixed.pdf"))
+            answer = await house.post(asked(CHAT, mixed, model="stub:blind"))
+            assert answer.status == 200
+            assert answer.headers["X-Otari-Dropped"] == "document extracted to text, document pages left out"
+
+    play(scene())
+
+
+def test_a_description_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    async def scene() -> None:
+        script = {
+            "stub": 1,
+            "rules": [
+                {"id": "seer", "when": {"model": "seer"}, "reply": {"say": "Half a", "finish": "length"}},
+                {"id": "told", "when": {"user": "/ends here/"}, "reply": "I was told half of it."},
+            ],
+        }
+        config = describing(tmp_path / "script.yaml")
+        (tmp_path / "script.yaml").write_bytes(orjson.dumps(script))
+        async with House(tmp_path, **config) as house:
+            part = document(CHAT, await sent(house, SCAN, "scan.pdf"))
+            answer = await house.post(asked(CHAT, part, model="stub:blind"))
+            assert b"I was told half of it." in answer.body
 
     play(scene())

@@ -2,19 +2,23 @@
 
 import asyncio
 import base64
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
 
 from otari.config import ConfigError
 from otari.dialects import DIALECTS, sse
-from otari.domain.chat import Finish, Reply, Text, Thinking, ToolCall, Usage, fold
+from otari.domain.chat import Event, Finish, PartDelta, Reply, Text, Thinking, ToolCall, Usage, fold, unfold
 from tests.flows.house import Answer, play
 from tests.flows.taped import MODEL, SAID, SPEAKS, Taped, given
 from tests.scripted import ScriptedProvider
+from tests.scripted.given import Given
 from tests.upstreams.stub.rig import script
 
 NAMES = {word: name for name, word in SPEAKS.items()}
@@ -189,48 +193,114 @@ def test_what_is_not_a_whole_answer_is_not_recorded(tmp_path: Path, model: str, 
 
 
 def planted() -> list[str]:
-    """Fifty keys that a gateway may know, in every form in which they might be written down."""
-    return [
-        f"Key{number:02d}-{'abcdefghijklmnopqrstuvwxyz'[number % 26] * 3}{number * 7919:08x}Qz" for number in range(50)
-    ]
+    """Fifty keys that a gateway may know. None has twelve characters in a row with another one."""
+    dice = random.Random(50)
+    letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789+/-_.~"
+    return ["".join(dice.choices(letters, k=28)) + "+/=="[: dice.randrange(5)] for _ in range(50)]
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(f"user:{text}".encode()).decode()
+
+
+# How a key may be spelled, and where in an answer it may stand.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "base64": in_base64,
+    "base64 for addresses": lambda key: base64.urlsafe_b64encode(f"k{key}".encode()).decode(),
+    "percent": lambda key: f"https://x/?k={quote(key, safe='')}",
+    "percent in small and large letters": lambda key: quote(key, safe="").replace("%2B", "%2b").replace("%2F", "%2f"),
+}
+PLACES: dict[str, Callable[[str], tuple[Text | Thinking | ToolCall, ...]]] = {
+    "text": lambda key: (Text(f"It is {key}, I think"),),
+    "thinking": lambda key: (Thinking(f"hm {key}"), Text("done")),
+    "arguments": lambda key: (ToolCall("c", "save", orjson.dumps({"deep": [{"k": key}]}).decode()),),
+    "name of an argument": lambda key: (ToolCall("c", "save", orjson.dumps({key: 1}).decode()),),
+}
+
+
+def in_small_pieces(reply: Reply) -> Given:
+    """A stream in which no delta has more than three characters."""
+    writer = DIALECTS["openai-chat"].writer(wants_usage=True, input_tokens=1, request_doc={})
+    events: list[Event] = []
+    for event in unfold(reply):
+        if isinstance(event, PartDelta):
+            events += [PartDelta(event.index, event.text[at : at + 3]) for at in range(0, len(event.text), 3)]
+        else:
+            events.append(event)
+    return Given(tuple(frame for event in events if (frame := writer.write(event))))
+
+
+def in_a_field_of_its_own(key: str, *, stream: bool) -> Given:
+    """An answer with a key where nobody looks, and not one character of it as it is."""
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in key).encode()
+    told = given("openai-chat", replace(SAID, parts=(Text("ok"),), finish=Finish.END), stream=stream)
+    first = told.pieces[0].replace(b'"model":', b'"debug":{"trace":["' + escaped + b'"]},"model":', 1)
+    assert escaped in first
+    return replace(told, pieces=(first, *told.pieces[1:]))
+
+
+def traces(key: str) -> Iterator[bytes]:
+    """Every twelve characters of a key, as they are and in base64 from each of the three places."""
+    shifted = [base64.b64encode(b"\0" * shift + key.encode()).decode() for shift in range(3)]
+    for form in (key, quote(key, safe=""), *(form[4 : len(form) - 4] for form in shifted)):
+        yield from (form[at : at + 12].encode() for at in range(len(form) - 11))
 
 
 def test_no_key_that_the_gateway_knows_is_ever_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty of them, in every spelling and place: those of clients, of providers, and of the environment alone."""
     keys = planted()
     monkeypatch.setenv("GROQ_API_KEY", keys[0])
     monkeypatch.setenv("ANTHROPIC_API_KEY", keys[1])
+    ways = [(spelling, place) for spelling in SPELLINGS for place in PLACES]
 
     async def scene() -> None:
         async with ScriptedProvider() as provider, Taped(tmp_path / "first", provider) as taped:
             for number, key in enumerate(keys):
-                shown = base64.b64encode(f"user:{key}".encode()).decode() if number % 3 == 0 else key
-                parts: tuple[Text | Thinking | ToolCall, ...] = (Text(f"The key is {shown}, I think"),)
-                if number % 5 == 1:
-                    parts = (ToolCall("c", "save", orjson.dumps({"deep": [{"k": shown}]}).decode()),)
-                if number % 5 == 2:
-                    parts = (Thinking(f"hm {shown}"), Text("done"))
-                reply = replace(SAID, parts=parts, finish=Finish.END)
+                spelling, place = ways[number % len(ways)]
+                reply = replace(SAID, parts=PLACES[place](SPELLINGS[spelling](key)), finish=Finish.END)
                 stream = number % 2 == 0
                 provider.given[MODEL] = given("openai-chat", reply, stream=stream)
-                headers = {"Authorization": f"Bearer {key}", "X-Stub-Session": f"s{number}"}  # a client's own key
+                if number % 4 == 0:
+                    provider.given[MODEL] = in_small_pieces(reply)
+                if number % 10 == 9:
+                    provider.given[MODEL] = in_a_field_of_its_own(key, stream=stream)
+                headers = {"X-Stub-Session": f"s{number}"}
+                if number > 1:
+                    headers["Authorization"] = f"Bearer {key}"  # a client's own key
                 answer = await taped.ask(f"question {number}", stream=stream, headers=headers)
                 assert answer.status == 200
             code, lines = taped.tape.end()
             assert (code, lines) == (5, ["50 answers were not recorded"])
             assert taped.files() == {}
             written = taped.written()
-            for key in keys:
-                assert key.encode() not in written
-                assert base64.b64encode(key.encode())[2:-4] not in written
+            assert [key for key in keys if any(trace in written for trace in traces(key))] == []
 
     play(scene())
 
 
-def test_a_key_in_a_question_is_not_written_either(tmp_path: Path) -> None:
+ASKED: dict[str, Callable[[str], dict[str, Any]]] = {
+    "question": lambda key: {"text": f"my key is {key}"},
+    "long question": lambda key: {"text": "x " * 95 + key},
+    "system": lambda key: {"messages": [{"role": "system", "content": key}, {"role": "user", "content": "hi"}]},
+    "tool": lambda key: {
+        "tools": [{"type": "function", "function": {"name": "f", "description": key, "parameters": {}}}]
+    },
+    "header of a field": lambda key: {"metadata": {key: "1"}},
+    "session": lambda key: {"session": key},
+}
+
+
+@pytest.mark.parametrize("place", ASKED)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_in_a_request_is_not_written_either(tmp_path: Path, spelling: str, place: str) -> None:
+    key = "sk-live-0123456789abcdef"  # of the provider
+    sent = ASKED[place](SPELLINGS[spelling](key))
+
     async def scene() -> None:
         async with ScriptedProvider() as provider, Taped(tmp_path / "first", provider) as taped:
             provider.given[MODEL] = given("openai-chat", stream=False)
-            await taped.ask("my key is sk-live-0123456789abcdef")
+            assert (await taped.ask(**sent)).status == 200
             assert taped.files() == {}
             assert taped.tape.end()[0] == 5
 
@@ -250,6 +320,67 @@ def test_what_looks_like_a_secret_is_masked_and_its_bytes_are_not_kept(tmp_path:
                 assert list(taped.files()) == ["one.yaml"]
         async with Taped(tmp_path / "second", None, "replay") as taped:
             assert told(await taped.ask(stream=True), "chat", stream=True).parts == (Text("use *** now"),)
+
+    play(scene())
+
+
+def test_a_question_with_what_looks_like_a_secret_is_answered_byte_for_byte_all_the_same(tmp_path: Path) -> None:
+    """Only the question is masked; so a miss can still tell where another one differs."""
+    text = "mention plugin://<name>@<market> and {}"
+
+    async def scene() -> None:
+        async with ScriptedProvider() as provider:
+            provider.given[MODEL] = given("openai-chat", stream=True)
+            async with Taped(tmp_path / "first", provider) as taped:
+                first = await taped.ask(text.format("one"), stream=True)
+                assert b"<name>" not in b"".join(taped.files().values())
+        async with Taped(tmp_path / "second", None, "replay") as taped:
+            assert (await taped.ask(text.format("one"), stream=True)).body == first.body
+            miss = await taped.ask(text.format("two"))
+            assert "differs first at messages[0].content" in miss.error["message"]
+
+    play(scene())
+
+
+def test_what_makes_no_difference_to_the_script_makes_none_to_a_recording(tmp_path: Path) -> None:
+    rules = script("defaults: {normalize: [space]}")
+
+    async def scene() -> None:
+        async with ScriptedProvider() as provider:
+            provider.given[MODEL] = given("openai-chat", stream=False)
+            async with Taped(tmp_path / "first", provider, script=rules) as taped:
+                await taped.ask("on 2026-01-02")
+        async with Taped(tmp_path / "second", None, "replay", script=rules) as taped:
+            asked = [await taped.ask(text) for text in ("on  2026-01-02", "on 2026-01-03")]
+            assert [answer.status for answer in asked] == [200, 400]
+
+    play(scene())
+
+
+@pytest.mark.parametrize("before", ["", "use ", "please use the following " * 8])
+def test_what_looks_like_a_secret_in_a_question_leaves_no_piece_of_it(tmp_path: Path, before: str) -> None:
+    """Neither in the name of the rule, nor where the text is cut short."""
+    token = "ghp_" + "a1B2c3D4e5F6" * 3
+
+    async def scene() -> None:
+        async with ScriptedProvider() as provider, Taped(tmp_path / "first", provider) as taped:
+            provider.given[MODEL] = given("openai-chat", stream=False)
+            await taped.ask(f"{before}{token} now")
+            assert list(taped.files()) == ["one.jsonl", "one.yaml"]
+            written = b"".join(taped.files().values()).lower()
+            assert b"a1b2c3" not in written
+            assert b"*** now" in written
+
+    play(scene())
+
+
+def test_a_pattern_that_takes_too_long_is_told_while_recording(tmp_path: Path) -> None:
+    async def scene() -> None:
+        rules = script('rules: [{id: slow, when: {user: "/(x+x+)+y/"}, reply: y}]')
+        async with ScriptedProvider() as provider, Taped(tmp_path / "first", provider, script=rules) as taped:
+            answer = await taped.ask("x" * 40)
+            assert (answer.status, answer.error["code"]) == (400, "stub_pattern_too_slow")
+            assert provider.requests == []
 
     play(scene())
 

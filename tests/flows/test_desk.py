@@ -184,6 +184,27 @@ def test_what_can_not_be_told_is_refused_by_name(tmp_path: Path, path: str, body
     play(scene())
 
 
+def test_a_pattern_that_takes_too_long_is_given_up_wherever_it_stands(tmp_path: Path) -> None:
+    slow = "/(x+x+)+y/"
+
+    async def scene() -> None:
+        rules = f"rules: [{{id: any, reply: ok}}]\nexpect: [{{user: '{slow}'}}]"
+        async with Stage(tmp_path, rules) as stage:
+            assert said(await stage.ask("x" * 40)) == "ok"  # what is expected of it can not be said, but it is answered
+            answer = await stage.post({"expect": [{"user": slow}]}, path="/stub/verify")
+            assert (answer.status, answer.error["code"]) == (400, "stub_script")
+            assert [verdict.met for verdict in stage.gateway.desk.verdicts()] == [False]
+        (tmp_path / "b").mkdir()
+        async with Stage(
+            tmp_path / "b", f"rules: [{{reply: ok}}]\nfaults: [{{when: {{user: '{slow}'}}, do: {{error: 500}}}}]"
+        ) as b:
+            miss = await b.ask("x" * 40)
+            assert (miss.status, miss.error["code"]) == (400, "stub_pattern_too_slow")
+            assert b.gateway.desk.sessions.misses == 1
+
+    play(scene())
+
+
 @pytest.mark.parametrize("query", ["count=x", "count=-1", "timeout=1h", "timeout=6m", "timeout="])
 def test_a_wait_that_makes_no_sense_is_refused(tmp_path: Path, query: str) -> None:
     async def scene() -> None:

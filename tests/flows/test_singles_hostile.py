@@ -20,7 +20,7 @@ PATHS = (
     "/v1/audio/speech",
 )
 FORM = "multipart/form-data; boundary=B"
-_QUICKLY_S = 2.0
+_WORK_MAX_S = 2.0  # of processor time, everything in this process counted: the gateway, its start, and the client
 
 
 def part(content: bytes, disposition: str, *more: str) -> bytes:
@@ -48,7 +48,7 @@ class Ground:
         await self._provider.__aenter__()
         self._provider.says({"text": "never"})
         self._house = House(self._folder, providers=providers(self._provider, "openai"), json_max_bytes=100_000)
-        self._began = time.monotonic()
+        self._began = time.process_time()
         return await self._house.__aenter__()
 
     async def __aexit__(self, *_: Any) -> None:
@@ -57,7 +57,7 @@ class Ground:
             assert self._provider.asked == []
             assert self._house.rows() == []
             assert self._house.balanced()
-            assert time.monotonic() - self._began < _QUICKLY_S
+            assert time.process_time() - self._began < _WORK_MAX_S
         finally:
             await self._house.__aexit__(None, None, None)
             await self._provider.__aexit__(None, None, None)

@@ -1,13 +1,16 @@
 """The whole format at work: one script with everything in it, asked through the gateway on every surface."""
 
+import asyncio
 import base64
 import io
 import struct
+import time
 import wave
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
@@ -15,9 +18,11 @@ from otari.app import read_stub_scripts
 from otari.dialects import DIALECTS
 from otari.upstreams.stub.digest import digest_of
 from otari.upstreams.stub.script import Script
+from tests.flows.batches_client import Batches
 from tests.flows.house import Answer, play
 from tests.flows.stage import Stage, said
 from tests.upstreams.stub.rig import asks, tool
+from tests.upstreams.stub.rig import script as script_of
 
 FORMAT = Path(__file__).parent / "stub_format"
 
@@ -28,8 +33,8 @@ def written(name: str) -> Script:
 
 @pytest.fixture
 def script() -> Script:
-    """The script; its limits and pauses apart, which would only take time."""
-    return replace(written("script"), limits=None)
+    """The script without its faults and limits, which have tests of their own."""
+    return replace(written("script"), faults=(), limits=None)
 
 
 SYSTEM = {"role": "system", "content": "You are a travel agent"}
@@ -80,6 +85,17 @@ def test_half_sent_arguments_and_a_reset(tmp_path: Path, script: Script) -> None
         async with Stage(tmp_path, script) as stage:
             torn = await stage.ask("torn", stream=True)
             assert not torn.whole
+            deltas = [
+                orjson.loads(line[6:])["choices"][0]["delta"]
+                for line in torn.body.splitlines()
+                if line.startswith(b"data: {") and b'"delta"' in line
+            ]
+            assert "".join(delta.get("content") or "" for delta in deltas) == "The answer is "
+            calls = [call["function"] for delta in deltas for call in delta.get("tool_calls", ())]
+            assert calls[0]["name"] == "edit"
+            assert (
+                "".join(call.get("arguments", "") for call in calls) == '{"path":"a.py"'
+            )  # half of it, and no more of it
 
     play(scene())
 
@@ -231,11 +247,108 @@ def test_transcriptions_say_what_the_script_says(tmp_path: Path, script: Script)
 def test_faults_and_limits(tmp_path: Path) -> None:
     async def scene() -> None:
         async with Stage(tmp_path, written("script")) as stage:
-            hit = [await stage.ask("flaky", model="first-1") for _ in range(3)]
-            assert [answer.headers.get("x-stub-rule") for answer in hit] == ["first2", "first2", "flaky"]
-            assert hit[0].headers["Retry-After"] == "1"
+            hit = [await stage.ask("flaky") for _ in range(2)]
+            assert [answer.headers.get("x-stub-rule") for answer in hit] == ["first2", "first2"]
+            assert [(answer.status, answer.headers["Retry-After"]) for answer in hit] == [(429, "1")] * 2
+            began = time.monotonic()
+            hit.append(await stage.ask("flaky"))  # the third of the session, and the first that the rule hears of
+            assert time.monotonic() - began >= 2
+            assert (hit[2].headers["x-stub-rule"], hit[2].status) == ("flaky", 429)
             left = [int(answer.headers["x-ratelimit-remaining-requests"]) for answer in hit]
             assert left == [59, 58, 57]
+            assert {answer.headers["x-ratelimit-limit-tokens"] for answer in hit} == {"10000"}
+            other = await stage.ask("flaky", "other")
+            assert (other.headers["x-stub-rule"], other.headers["x-ratelimit-remaining-requests"]) == ("first2", "59")
+
+    play(scene())
+
+
+def test_one_request_too_many_is_refused_as_the_vendor_does(tmp_path: Path) -> None:
+    limited = replace(written("script"), faults=())
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "flaky"}]}
+
+    async def scene() -> None:
+        async with Stage(tmp_path, limited) as stage:
+            answers = await asyncio.gather(*(stage.ask("flaky", "a") for _ in range(61)))
+            refused = [answer for answer in answers if "on requests per minute" in answer.body.decode()]
+            assert [answer.status for answer in refused] == [429]
+            assert 1 <= int(refused[0].headers["Retry-After"]) <= 60
+            assert refused[0].headers["x-ratelimit-remaining-requests"] == "0"
+            theirs = await stage.post(
+                body, path="/v1/messages", headers={"x-api-key": "sk-stub-b", "Authorization": ""}
+            )
+            assert theirs.headers["anthropic-ratelimit-requests-remaining"] == "59"
+            assert "x-ratelimit-limit-requests" not in theirs.headers
+
+    play(scene())
+
+
+def test_chance_at_the_client_breaks_the_same_answers_in_every_run(tmp_path: Path) -> None:
+    """The gateway has answered and accounted; the client gets nothing that looks whole."""
+    torn = replace(written("script"), limits=None, rules=script_of("rules: [{reply: a whole answer}]").rules)
+
+    async def broken(stage: Stage) -> list[int]:
+        hit = []
+        for number in range(60):
+            try:
+                answer = await stage.ask("x", f"s{number}", model="m", stream=True)
+            except aiohttp.ClientError:
+                hit.append(number)
+            else:
+                hit += [] if answer.whole else [number]
+        return hit
+
+    async def scene() -> None:
+        runs = []
+        for run in ("first", "second"):
+            (tmp_path / run).mkdir()
+            async with Stage(tmp_path / run, torn) as stage:
+                runs.append(await broken(stage))
+                assert {row["status"] for row in stage.rows()} == {"success"}
+        assert runs[0] == runs[1]
+        assert 1 <= len(runs[0]) <= 10
+
+    play(scene())
+
+
+# The shorthands and the options of a reply, as the reference of the format lists them.
+SHORT = """
+rules:
+- {id: text, when: {user: a text}, reply: text}
+- {id: map, when: {user: a map}, reply: {think: t, say: s, call: {f: {x: 1}}}}
+- {id: json, when: {user: some json}, reply: {json: {a: [1, "${user}"]}}}
+- {id: error, when: {user: an error}, reply: {error: 429}}
+- id: options
+  when: {user: "/the (?P<which>[a-z]+) options/"}
+  reply:
+    say: "${user}|${model}|${session}|${turn}|${call}|${tool_result}|${body.metadata.run}|${which}|${lorem:4}"
+    usage: {input: 7, output: 5}
+    finish: length
+    id: chatcmpl-mine
+    model: another-name
+    headers: {x-mine: "1"}
+    stream: {ttft: 1ms, tps: 5000, jitter: 0.5, chunk: token}
+    status: 201
+"""
+
+
+def test_shorthands_options_and_templates(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Stage(tmp_path, SHORT) as stage:
+            assert said(await stage.ask("a text")) == "text"
+            message = (await stage.ask("a map")).json["choices"][0]["message"]
+            assert (message["reasoning_content"], message["content"]) == ("t", "s")
+            assert [call["function"]["name"] for call in message["tool_calls"]] == ["f"]
+            assert orjson.loads(said(await stage.ask("some json"))) == {"a": [1, "some json"]}
+            assert (await stage.ask("an error")).status == 429
+            answer = await stage.ask("the seven options", "mine", metadata={"run": "r1"})
+            told = answer.json
+            assert (told["id"], told["model"]) == ("chatcmpl-mine", "another-name")
+            assert (told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"]) == (7, 5)
+            assert (told["choices"][0]["finish_reason"], answer.headers["x-mine"]) == ("length", "1")
+            fields = told["choices"][0]["message"]["content"].split("|")
+            assert fields[:-1] == ["the seven options", "gpt-x", "mine", "0", "", "", "r1", "seven"]
+            assert len(fields[-1].split()) == 4
 
     play(scene())
 
@@ -256,5 +369,27 @@ def test_a_recording_answers_the_request_that_was_recorded(tmp_path: Path) -> No
             assert (choice["finish_reason"], told.json["usage"]["prompt_tokens"]) == ("tool_calls", 812)
             assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"q":"Oslo"}'
             assert (await stage.post({**doc, "model": "other"})).status == 400
+
+    play(scene())
+
+
+def test_a_batch(tmp_path: Path, script: Script) -> None:
+    """Done at the second look; the third line fails, the others are answered by the other rules."""
+
+    async def scene() -> None:
+        async with Stage(tmp_path, script) as stage:
+            stage.key = "sk-stub-batches"
+            batches = Batches(stage)
+            sent = await batches.send(["flaky", "nobody says this", "flaky", "flaky", "flaky"], model="gpt-x")
+            assert sent.status == 200, sent.body
+            sent_off = "SELECT batch_id FROM batches WHERE remote_state = 'sent'"
+            await stage.eventually(lambda: stage.query(sent_off) != [])
+            looks = [(await batches.get(sent.json["id"]))["status"] for _ in range(2)]
+            assert looks == ["in_progress", "completed"]
+            results = await batches.results(sent.json["id"])
+            errors = [results[f"r{number}"]["error"] for number in range(5)]
+            codes = [None if error is None else error["code"] for error in errors]
+            assert codes == ["rate_limit_exceeded", "stub_miss", "invalid_request_error", "upstream_overloaded", None]
+            assert results["r4"]["result"]["choices"][0]["message"]["content"] == "third time lucky"
 
     play(scene())

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -11,11 +12,19 @@ from otari.dialects import DIALECTS
 from otari.domain.access import Principal
 from otari.domain.catalog import ALL_SENSES, Catalog, Provider, Senses
 from otari.domain.chat import Doc
-from otari.domain.documents import DocumentKind, Unreadable
+from otari.domain.documents import DocumentKind, LeftOut, Picture, Piece, Unreadable
 from otari.domain.errors import Kind, OtariError
 from otari.domain.files import StoredFile
 from otari.gateway.attachments import Attachments, Prepared
-from otari.gateway.telling import DESCRIBED, EXTRACTED, PICTURES_MAX, Asking
+from otari.gateway.telling import (
+    DESCRIBED,
+    EXTRACTED,
+    PAGES_DESCRIBED,
+    PAGES_LEFT_OUT,
+    PICTURES_MAX,
+    SHOWN,
+    Asking,
+)
 from tests.gateway.fakes import attempt
 
 CHAT, MESSAGES = DIALECTS["openai-chat"], DIALECTS["anthropic-messages"]
@@ -45,13 +54,14 @@ class FakeDocuments:
     """Reads every document, unless there is something wrong."""
 
     problem: Exception | None = None
+    holds: Sequence[Piece] = ("the words",)
     read: list[DocumentKind] = field(default_factory=list)
 
-    async def text(self, data: bytes, kind: DocumentKind) -> str:
+    async def pieces(self, data: bytes, kind: DocumentKind) -> Sequence[Piece]:
         self.read.append(kind)
         if self.problem is not None:
             raise self.problem
-        return "the words"
+        return self.holds
 
 
 @dataclass
@@ -59,9 +69,11 @@ class FakeDescriber:
     """Sees something in every picture."""
 
     seen: list[str] = field(default_factory=list)
+    pages: int = 0
 
-    async def text(self, picture: str, asking: Asking) -> str:
+    async def text(self, picture: str, asking: Asking, *, is_page: bool = False) -> str:
         self.seen.append(picture)
+        self.pages += is_page
         return f"picture {len(self.seen)}"
 
 
@@ -247,3 +259,96 @@ def test_only_so_many_pictures_are_described() -> None:
     with pytest.raises(OtariError, match=f"More than {PICTURES_MAX} pictures"):
         prepare(request(*parts), senses=BLIND, describer=describer)
     assert len(describer.seen) == PICTURES_MAX
+
+
+@pytest.mark.parametrize("data", ["PHN2Zy8+", "PGh0bWw+", "%%%", ""])  # <svg/>, <html>, no base64, nothing
+def test_what_is_no_picture_is_shown_to_nobody(data: str) -> None:
+    describer = FakeDescriber()
+    with pytest.raises(OtariError, match="none that models take"):
+        prepare(request(picture(f"data:image/png;base64,{data}")), senses=BLIND, describer=describer)
+    assert describer.seen == []
+
+
+# ---- scans ----
+
+SEES = Senses(images=True, documents=False)
+PAGE = Picture(1, "image/png", b"\x89PNG\r\n\x1a\n")
+LONG = "word " * 50
+
+
+def told(prepared: Prepared | None) -> tuple[list[str], tuple[str, ...]]:
+    """What stands in the place of a document, and what was noted."""
+    assert prepared is not None
+    variant = prepared.variant(attempt("one"))
+    shown = variant.doc["messages"][0]["content"][1:]
+    return [part["text"] if part["type"] == "text" else part["image_url"]["url"] for part in shown], variant.noted
+
+
+def test_scanned_pages_are_shown_to_a_model_that_sees() -> None:
+    documents = FakeDocuments(holds=[PAGE, "two", PAGE._replace(page=3, turned=90)])
+    describer = FakeDescriber()
+    assert told(prepare(request(file_part()), senses=SEES, documents=documents, describer=describer)) == (
+        [
+            *("[Attached file: a.pdf]\n-- Page 1 --", PICTURE),
+            *("two\n-- Page 3, turned by 90 degrees --", PICTURE, "[End of a.pdf]"),
+        ],
+        (SHOWN, EXTRACTED),
+    )
+    assert describer.seen == []
+
+
+def test_scanned_pages_are_described_to_a_model_that_does_not() -> None:
+    documents, describer = FakeDocuments(holds=[PAGE, PAGE._replace(page=2)]), FakeDescriber()
+    pages = [f"-- Page {number} --\npicture {number}\n-- End of page {number} --" for number in (1, 2)]
+    words = "\n".join(pages)
+    assert told(prepare(request(file_part()), senses=BLIND, documents=documents, describer=describer)) == (
+        [f"[Attached scanned file: a.pdf]\n{words}\n[End of a.pdf]"],
+        (PAGES_DESCRIBED,),
+    )
+    assert (describer.seen, describer.pages) == ([PICTURE, PICTURE], 2)
+
+
+@pytest.mark.parametrize("holds", [[PAGE], ["A stamp.", PAGE, PAGE], [PAGE, PAGE, PAGE, LONG]])
+def test_a_scan_is_refused_where_nobody_sees(holds: list[Piece]) -> None:
+    words = r"The file 'a\.pdf' consists of pictures, and page 1 can not be given: model 'one:m' takes no pictures"
+    with pytest.raises(OtariError, match=words) as caught:
+        prepare(request(file_part()), senses=BLIND, documents=FakeDocuments(holds=holds))
+    assert (caught.value.status, caught.value.code, caught.value.param) == (400, "image_not_supported", "messages")
+
+
+def test_of_a_document_of_text_the_page_that_can_not_be_given_is_named() -> None:
+    documents = FakeDocuments(holds=[LONG, PAGE._replace(page=4), "end"])
+    why = "-- Page 4 --\n[A picture that is left out: model 'one:m' takes no pictures]"
+    assert told(prepare(request(file_part()), senses=BLIND, documents=documents)) == (
+        [f"[Attached file: a.pdf]\n{LONG}\n{why}\nend\n[End of a.pdf]"],
+        (EXTRACTED, PAGES_LEFT_OUT),
+    )
+
+
+def test_pages_that_can_not_be_read_are_named_or_the_document_refused() -> None:
+    lost = LeftOut(2, "it is packed as JBIG2")
+    some = FakeDocuments(holds=[PAGE, lost])
+    shown, noted = told(prepare(request(file_part()), senses=SEES, documents=some))
+    assert shown[-1] == "-- Page 2 --\n[A picture that is left out: it is packed as JBIG2]\n[End of a.pdf]"
+    assert noted == (SHOWN, PAGES_LEFT_OUT)
+    describer, most = FakeDescriber(), FakeDocuments(holds=[PAGE, lost, lost])
+    with pytest.raises(OtariError, match="page 2 can not be given: it is packed as JBIG2") as caught:
+        prepare(request(file_part()), senses=BLIND, documents=most, describer=describer)
+    assert caught.value.code == "unreadable_document"
+    assert describer.seen == []  # nobody paid for what is refused
+
+
+def test_pages_and_pictures_have_one_limit() -> None:
+    documents = FakeDocuments(holds=[PAGE] * (PICTURES_MAX - 1))
+    for senses, describer in ((SEES, None), (BLIND, FakeDescriber())):
+        assert prepare(request(file_part()), senses=senses, documents=documents, describer=describer) is not None
+        with pytest.raises(OtariError, match=f"More than {PICTURES_MAX} pictures"):
+            prepare(request(file_part(), file_part()), senses=senses, documents=documents, describer=describer)
+
+
+def test_nothing_of_a_scan_is_given_while_translation_is_strict() -> None:
+    documents, describer = FakeDocuments(holds=[PAGE]), FakeDescriber()
+    for senses in (SEES, BLIND):
+        with pytest.raises(OtariError, match="translation is strict"):
+            prepare(request(file_part()), senses=senses, documents=documents, describer=describer, strict=True)
+    assert (documents.read, describer.seen) == ([], [])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otari.domain.errors import OtariError
-from otari.store.db import Database
+from otari.store.db import Database, Durability
 from otari.store.near_writer import NearWriter
 
 
@@ -64,3 +64,11 @@ def test_what_was_queued_is_written_at_the_end_and_nothing_after_it(tmp_path: Pa
     conn = sqlite3.connect(tmp_path / "a.db")
     assert names(conn) == ["last"]
     conn.close()
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+def test_nothing_waits_for_the_disk_whatever_is_asked_for(tmp_path: Path, durability: Durability) -> None:
+    db = Database.open(tmp_path / "a.db", durability=durability, now_ms=lambda: 0, writer=NearWriter)
+    assert db._conn.execute("PRAGMA synchronous").fetchone()[0] == 0
+    assert db._conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    asyncio.run(db.close())

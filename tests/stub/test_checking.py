@@ -68,6 +68,66 @@ def test_patterns_that_do_not_come_to_an_end_are_told(tmp_path: Path, capsys: py
     assert lines == [f"otari: {path}, line 3: rule 'slow' has a pattern that takes too long: /(x+x+)+y/"]
 
 
+def test_patterns_of_faults_and_steps_are_tried_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "stub: 1\nrules:\n- {id: loop, steps: [a, {expect: {tool_result: '/(b+)+c/'}, say: b}]}\n"
+        "faults:\n- {id: bad, when: {user: '/(x+x+)+y/'}, do: {error: 500}}\n"
+    )
+    (path,) = written(tmp_path, s=text)
+    assert check([path], capsys)[1] == [
+        f"otari: {path}, line 3: rule 'loop' has a pattern that takes too long: /(b+)+c/",
+        f"otari: {path}, line 5: fault 'bad' has a pattern that takes too long: /(x+x+)+y/",
+    ]
+
+
+# The second of each pair can never answer, for the first fits all that it fits.
+HIDDEN = (
+    ("{}", "{user: x}"),
+    ("{user: hello}", "{user: hello you}"),
+    ("{user: hello}", "{user: =hello}"),
+    ("{user: '/^h/'}", "{user: =hello}"),
+    ("{user: '/^h/'}", "{user: '/^h/', turn: 1}"),
+    ("{model: 'gpt-*'}", "{model: 'gpt-*', tools: [f]}"),
+    ("{tools: f}", "{tools: [g, f]}"),
+    ("{surface: [chat, messages]}", "{surface: chat}"),
+    ("{turn: '>=1'}", "{turn: 3}"),
+    ("{step: '<3'}", "{step: '<=2'}"),
+    ("{header: {x-a: b}}", "{header: {x-a: abc}, stream: true}"),
+    ("{body: {a: 1}}", "{body: {a: 1, b: 2}}"),
+    ("{hash: '00112233'}", "{hash: '0011223344'}"),
+)
+SEEN = (
+    ("{user: hello}", "{user: hell}"),
+    ("{user: =hello}", "{user: hello}"),
+    ("{user: '/^h/'}", "{user: hello}"),  # it may stand anywhere
+    ("{user: '/(h+)+$/'}", "{user: =hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh!}"),  # nobody waits to find out
+    ("{model: gpt-4}", "{model: 'gpt-*'}"),
+    ("{surface: chat}", "{user: x}"),
+    ("{turn: '>1'}", "{turn: 1}"),
+    ("{stream: true}", "{}"),
+    ("{header: {x-a: b}}", "{header: {x-b: b}}"),
+    ("{system: a}", "{user: a}"),
+)
+
+
+@pytest.mark.parametrize(("pair", "hidden"), [*((pair, True) for pair in HIDDEN), *((pair, False) for pair in SEEN)])
+def test_which_rules_hide_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pair: tuple[str, str], hidden: bool
+) -> None:
+    rules = (
+        f"- {{id: {name}, when: {when}, reply: x}}\n" for name, when in zip(("first", "second"), pair, strict=True)
+    )
+    text = f"stub: 1\nrules:\n{''.join(rules)}"
+    lines = check(written(tmp_path, s=text), capsys)[1]
+    assert any("'second' can never answer" in line for line in lines) is hidden
+
+
+@pytest.mark.parametrize("kind", ["steps: [x]", "replies: [x]", "replies: [x], after: miss"])
+def test_a_rule_with_an_end_hides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    text = f"stub: 1\nrules:\n- {{id: first, {kind}}}\n- {{id: second, reply: y}}\n"
+    assert check(written(tmp_path, s=text), capsys)[1] == []
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -37,6 +37,39 @@ def test_a_command_finds_no_key_of_a_real_provider(tmp_path: Path) -> None:
     assert {found[f"{name}_KEY"] for name in ("OPENAI_API", "ANTHROPIC_API", "OTARI")} == {"sk-stub-default"}
 
 
+def test_a_proxy_is_not_asked_for_the_stub(tmp_path: Path) -> None:
+    proxy = {
+        "http_proxy": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "no_proxy": "a.example",
+        "NO_PROXY": "",
+    }
+    done = run(stub("--script", script_in(tmp_path), "--", *asking("hello")), tmp_path, **proxy)
+    assert (done.returncode, done.stdout) == (0, "Hello from default\n")
+    found = orjson.loads(
+        run(stub("--script", script_in(tmp_path), "--", sys.executable, "-c", SHOW), tmp_path, **proxy).stdout
+    )
+    assert found["no_proxy"] == "a.example,127.0.0.1,localhost,::1"
+    assert found["NO_PROXY"] == "127.0.0.1,localhost,::1"
+
+
+@pytest.mark.parametrize("around", [{}, {"SSL_CERT_FILE": "/mine.pem"}, {"SSL_CERT_DIR": "/a", "SSL_CERT_FILE": "/b"}])
+def test_certificates_are_where_they_were_for_the_command(tmp_path: Path, around: dict[str, str]) -> None:
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    bare = ("env", *(word for name in names if name not in around for word in ("-u", name)))
+    words = [*bare, *stub("--script", script_in(tmp_path), "--", sys.executable, "-c", SHOW)]
+    found = orjson.loads(run(words, tmp_path, **around).stdout)
+    assert {name: found[name] for name in names if name in found} == around
+
+
+def test_a_run_tells_of_rules_that_can_never_answer(tmp_path: Path) -> None:
+    rules = {"stub": 1, "rules": [{"id": "all", "reply": "x"}, {"id": "late", "when": {"user": "a"}, "reply": "y"}]}
+    done = run(stub("--script", script_in(tmp_path, rules), "--", "true"), tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.endswith("rule 'late' can never answer: 'all' fits all that it fits\n")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("code", [0, 1, 7])
 def test_the_exit_code_is_that_of_the_command(tmp_path: Path, code: int) -> None:
     done = run(stub("--script", script_in(tmp_path), "--", "sh", "-c", f"exit {code}"), tmp_path)
@@ -109,7 +142,7 @@ def test_without_a_command_it_serves_until_a_signal_comes(tmp_path: Path) -> Non
         (["--script", "bad.yaml"], "otari: bad.yaml: stub: is missing; a script begins with `stub: 1`\n"),
         (
             ["--port-file", "no/folder/port"],
-            "otari: no/folder/port.new can not be written: No such file or directory\n",
+            "otari: no/folder/port can not be written: No such file or directory\n",
         ),
         (["--config", "gone.yaml"], "otari: gone.yaml: no such file\n"),
     ],

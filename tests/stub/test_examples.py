@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
 import pytest
 import yaml
 
 from otari.app import read_stub_scripts
+from otari.ready import wait_ready
+from otari.stub.options import Options, read_options
 from tests.stub.command import TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +40,15 @@ def test_the_jobs_on_the_page_are_those_of_the_files() -> None:
     script = yaml.safe_load((EXAMPLES / "gitlab.yaml").read_text())["test"]["script"]
     assert f"- run: {step}" in PAGE
     assert ", ".join(script) in PAGE
+
+
+def test_the_words_in_the_dockerfile_are_understood() -> None:
+    lines = (EXAMPLES / "Dockerfile").read_text().splitlines()
+    check, serve = (orjson.loads(line[line.index("[") :]) for line in lines if "CMD [" in line)
+    assert serve[:3] == ["python", "/otari.pyz", "stub"]
+    assert read_options(serve[3:]) == Options(scripts=("/stub.yaml",), host="0.0.0.0", port=8000)
+    assert check[:3] == ["python", "/otari.pyz", "wait-ready"]
+    assert wait_ready([*check[3:], "--timeout", "0", "http://127.0.0.1:9"]) == 1  # understood, and nobody there
 
 
 def test_every_file_is_in_the_list() -> None:

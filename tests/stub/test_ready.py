@@ -1,5 +1,6 @@
 """`wait-ready`: an exit code that says whether a gateway answers."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -15,8 +16,10 @@ from otari.ready import wait_ready
 
 class Answering(BaseHTTPRequestHandler):
     statuses: ClassVar[list[int]] = []
+    asked: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
+        self.asked.set()
         self.send_response(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
         self.end_headers()
 
@@ -57,6 +60,16 @@ def test_what_is_not_ready_is_1_and_one_line(
     assert capsys.readouterr().err.startswith("otari: not ready after 0 s: 127.0.0.1:")
     assert wait_ready(["--port-file", str(tmp_path / "none"), "--timeout", "0"]) == 1
     assert "has no port yet" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_it_without_a_word(server: ThreadingHTTPServer) -> None:
+    Answering.statuses, Answering.asked = [503], threading.Event()
+    words = [sys.executable, "-m", "otari", "wait-ready", f"http://127.0.0.1:{server.server_port}", "--timeout", "60"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as waiting:
+        assert Answering.asked.wait(30)
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.communicate(timeout=30)[1] == ""
+        assert waiting.returncode == 130
 
 
 @pytest.mark.parametrize(

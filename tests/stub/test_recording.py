@@ -1,6 +1,6 @@
 """Recording, replaying and drift on the command line, against a provider that is stopped in between."""
 
-import subprocess
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,39 +9,24 @@ from pathlib import Path
 import orjson
 import pytest
 
-from otari.ready import wait_ready
-from tests.stub.command import TIMEOUT_S, asking, run, stub
-
-ROOT = Path(__file__).parents[2]
+from tests.stub.command import asking, run, stub
+from tests.stub.serving import serving
 
 
 @contextmanager
-def provider(folder: Path, answer: str) -> Iterator[None]:
+def provider(folder: Path, answer: object, dialect: str = "chat") -> Iterator[None]:
     """A provider that always says this, and the configuration that names it: a stub, as a process of its own."""
-    (folder / "far.json").write_bytes(orjson.dumps({"stub": 1, "rules": [{"id": "any", "reply": answer}]}))
-    port_file = folder / "far.port"
-    port_file.unlink(missing_ok=True)
-    words = stub("--script", folder / "far.json", "--port-file", port_file)
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as running:
-        try:
-            assert wait_ready(["--port-file", str(port_file), "--timeout", "30"]) == 0
-            config = {
-                "providers": {
-                    "far": {
-                        "type": "openai_compatible",
-                        "api_base": f"http://127.0.0.1:{port_file.read_text().strip()}/v1",
-                        "api_key": "sk-far-0123456789",
-                    }
-                },
-                "aliases": {"gpt-x": "far:gpt-x"},
-                "require_pricing": False,
-            }
-            (folder / "otari.yaml").write_bytes(orjson.dumps(config))
-            (folder / "otari.yaml").chmod(0o600)
-            yield
-        finally:
-            running.terminate()
-            running.wait(TIMEOUT_S)
+    with serving(folder, {"stub": 1, "rules": [{"id": "any", "reply": answer}]}) as url:
+        far = {
+            "type": "openai_compatible",
+            "api_base": f"{url}/v1",
+            "api_key": "sk-far-0123456789",
+            "dialects": [dialect],
+        }
+        config = {"providers": {"far": far}, "aliases": {"gpt-x": "far:gpt-x"}, "require_pricing": False}
+        (folder / "otari.yaml").write_bytes(orjson.dumps(config))
+        (folder / "otari.yaml").chmod(0o600)
+        yield
 
 
 def test_record_stop_replay_and_look_for_drift(tmp_path: Path) -> None:
@@ -66,6 +51,43 @@ def test_record_stop_replay_and_look_for_drift(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout) == (0, "1 rules: in order\n")
 
 
+# Asks for a stream and prints the very bytes that come.
+STREAM = """
+import json, os, sys, urllib.request
+body = {"model": "gpt-x", "stream": True, "max_tokens": 99, **json.loads(sys.argv[2])}
+request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/" + sys.argv[1], json.dumps(body).encode(),
+    {"Authorization": "Bearer sk-stub-one", "Content-Type": "application/json"})
+sys.stdout.write(urllib.request.urlopen(request).read().decode())
+"""
+MESSAGES = {"messages": [{"role": "user", "content": "go on"}]}
+INPUT = {"input": "go on", "max_tokens": None}
+SAYS = {
+    "think": "Hm.",
+    "say": "Let me look, 日本 ✓\n\n```sh\nls\n```",
+    "call": {"ls": {"path": "/tmp", "deep": [1, None]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "asked"),
+    [
+        ("chat", "chat/completions", {**MESSAGES, "stream_options": {"include_usage": True}}),
+        ("messages", "messages", MESSAGES),
+        ("responses", "responses", INPUT),
+    ],
+)
+def test_a_stream_is_given_again_byte_for_byte(tmp_path: Path, dialect: str, path: str, asked: object) -> None:
+    client = [sys.executable, "-c", STREAM, path, orjson.dumps(asked).decode()]
+    with provider(tmp_path, SAYS, dialect):
+        record = ("--config", "otari.yaml", "--cassettes", "tapes", "--mode", "record", "--allow-record-in-ci")
+        first = run(stub(*record, "--", *client), tmp_path)
+        assert (first.returncode, first.stderr) == (0, "")
+    again = run(stub("--cassettes", "tapes", "--", *client), tmp_path)  # the provider has stopped
+    assert (again.returncode, again.stderr) == (0, "")
+    assert first.stdout.count("data: ") > 5
+    assert again.stdout == first.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -88,3 +110,21 @@ def test_a_job_does_not_record(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "CI is set" in done.stderr
     assert not (tmp_path / "tapes").exists()
+
+
+@pytest.mark.parametrize(("signal", "code"), [("INT", 130), ("TERM", 143)])
+def test_a_run_that_was_interrupted_loses_no_recording(tmp_path: Path, signal: str, code: int) -> None:
+    """What it had no time to ask again is still there."""
+    words = ("--config", "otari.yaml", "--cassettes", "tapes", "--allow-record-in-ci")
+    shell = " && ".join(shlex.join(asking(text)) for text in ("one", "two"))
+    with provider(tmp_path, "first"):
+        assert run(stub(*words, "--mode", "record", "--", "sh", "-c", shell), tmp_path).returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tapes").iterdir()}
+    with provider(tmp_path, "second"):
+        cut = f"{shlex.join(asking('one'))}; kill -{signal} $PPID; exec sleep 30"
+        broken = run(stub(*words, "--mode", "rerecord", "--", "sh", "-c", cut), tmp_path)
+        assert (broken.returncode, broken.stdout) == (code, "second\n")
+        assert broken.stderr == "otari: nothing was recorded anew: the run was interrupted\n"
+        assert {path.name: path.read_bytes() for path in (tmp_path / "tapes").iterdir()} == before
+        assert run(stub(*words, "--mode", "rerecord", "--", "sh", "-c", shell), tmp_path).returncode == 0
+    assert b"say: first" not in (tmp_path / "tapes" / "default.yaml").read_bytes()

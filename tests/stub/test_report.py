@@ -52,6 +52,23 @@ def test_a_junit_report_fails_where_something_is_wrong(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["out.json", "out.xml"])
+def test_a_report_holds_no_secret(tmp_path: Path, name: str) -> None:
+    """What a client said and nobody answered is in it, so that it can be found; but it is kept where many look."""
+    token = "ghp_" + "a1B2c3D4e5" * 4
+    run(stub("--script", script_in(tmp_path, RULES), "--report", name, "--", *asking(f"use {token} now")), tmp_path)
+    told = (tmp_path / name).read_text()
+    assert token not in told
+    assert "use *** now" in told
+
+
+def test_a_report_of_an_earlier_run_does_not_stay_when_this_one_breaks_off(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("old")
+    words = stub("--script", script_in(tmp_path, RULES), "--report", "out.json", "--host", "203.0.113.1", "--", "true")
+    assert run(words, tmp_path).returncode == 2
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_no_text_can_break_the_xml() -> None:
     entry = {"session": "\x00\x1b<a>", "surface": "chat", "model": "]]>", "user": "\x0b&"}
     report = {"sessions": [], "misses": {"first": [entry]}, "expected": [], "unused": {"rules": ['"<']}}
@@ -59,7 +76,8 @@ def test_no_text_can_break_the_xml() -> None:
 
 
 def test_a_report_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
-    words = stub("--script", script_in(tmp_path, RULES), "--report", "no/folder.json", "--", "true")
+    words = stub("--script", script_in(tmp_path, RULES), "--report", "no/folder.json", "--", "touch", "ran")
     done = run(words, tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "otari: no/folder.json.new can not be written: No such file or directory"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "otari: no/folder.json can not be written: No such file or directory\n"
+    assert not (tmp_path / "ran").exists()

@@ -82,7 +82,9 @@ class Act(ABC):
             return error, self._delay_s
         except TooSlow as problem:
             self._note("miss", "", 400)
-            return misses.too_slow(problem.pattern), 0.0
+            told = misses.too_slow(problem.pattern)
+            log.warning("miss in session %s: %s", self.session.name, told.message)
+            return told, 0.0
 
     def found_in(self, rules: Iterable[Rule]) -> Match | Miss:
         """What `rules`, behind those of the session, have for this request."""

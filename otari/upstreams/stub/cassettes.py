@@ -142,6 +142,7 @@ class Cassettes:
 
     def append(self, session: str, made: Doc, reply: Doc, take: Take) -> str:
         """Keep a recording behind those that are there; the id of its rule comes back. Raises Unkept."""
+        self._refuse_secret(session)
         cassette = self._all.get(file_name(session)) or self._fresh(session)
         rule = self._kept(cassette, made, reply, take)
         cassette.write(self._parse)
@@ -155,6 +156,7 @@ class Cassettes:
         """
         fresh = self._new.get(session)
         if fresh is None:
+            self._refuse_secret(session)
             fresh = self._new[session] = self._fresh(session)
         before = self._all.get(file_name(session))
         number = len(fresh.find(made["when"]))
@@ -184,8 +186,14 @@ class Cassettes:
             self.drift += [f"{file_name(session)}: {rule}: {line}" for line in shape_changes(before, take)]
         return rule
 
-    def finish(self) -> None:
-        """Put the new files in the place of the old ones."""
+    def finish(self, *, interrupted: bool = False) -> list[str]:
+        """Put the new files in the place of the old ones; what is to be told of it.
+
+        After a run that was interrupted they stay as they were: what was not asked any more would be lost.
+        """
+        if interrupted and self._new:
+            self._new.clear()
+            return ["nothing was recorded anew: the run was interrupted"]
         for session, fresh in self._new.items():
             before = self._all.get(file_name(session))
             if before is not None:
@@ -194,23 +202,24 @@ class Cassettes:
                     continue
             fresh.write(self._parse)
         self._new.clear()
+        return []
 
     def _kept(self, cassette: Cassette, made: Doc, reply: Doc, take: Take) -> str:
         """Add a recording to a cassette, masked where it must be; the id of its rule comes back. Raises Unkept."""
         used = {rule.get("id") for rule in cassette.rules}
         number = next(n for n in count(len(cassette.rules) + 1) if f"{n:03}-{made['id']}" not in used)
-        rule = {**made, "id": f"{number:03}-{made['id']}", "reply": reply}
-        clean, masked = self._clean(rule, f"{cassette.path.name}: rules[{len(cassette.rules)}]")
-        request, more = self._clean(take.request, f"{cassette.path.name}: the request of rules[{len(cassette.rules)}]")
-        body = take.body.decode("utf-8", "replace")
-        if self._redactor.holds(body):
-            raise Unkept(f"{cassette.path.name}: the answer of rules[{len(cassette.rules)}] holds a key")
-        if not masked and not more and mask_shapes(body) == body:
-            word = fingerprint(clean["reply"])
-            clean["reply"]["exact"] = word
-            cassette.takes[Key(clean["id"])] = replace(take, request=request, word=word)
-        cassette.rules.append(clean)
-        return str(clean["id"])
+        file, at = cassette.path.name, f"rules[{len(cassette.rules)}]"
+        rule, _ = self._clean({**made, "id": f"{number:03}-{made['id']}"}, f"{file}: {at}")
+        rule["reply"], masked = self._clean(reply, f"{file}: {at}.reply")
+        request, _ = self._clean(take.request, f"{file}: the request of {at}")
+        spelled = "\n".join(take.texts())
+        if self._redactor.holds(spelled):
+            raise Unkept(f"{file}: the answer of {at} holds a key")
+        if not masked and mask_shapes(spelled) == spelled:  # bytes with a mask in them would not be the very bytes
+            rule["reply"]["exact"] = word = fingerprint(rule["reply"])
+            cassette.takes[Key(rule["id"])] = replace(take, request=request, word=word)
+        cassette.rules.append(rule)
+        return str(rule["id"])
 
     def _clean(self, value: Any, place: str) -> tuple[Any, bool]:
         """`value` without what looks like a secret, and whether there was something. Raises Unkept for known keys."""
@@ -229,10 +238,16 @@ class Cassettes:
                 for key, item in value.items():
                     if self._redactor.holds(key):
                         raise Unkept(f"{place} holds a key")
-                    found[key], masked = self._clean(item, f"{place}.{key}")
-                    any_masked = any_masked or masked
+                    name = mask_shapes(key)
+                    found[name], masked = self._clean(item, f"{place}.{name}")
+                    any_masked = any_masked or masked or name != key
                 return found, any_masked
         return value, False
+
+    def _refuse_secret(self, session: str) -> None:
+        """Raises Unkept for a session whose name may not be written down: the name of its file would tell it."""
+        if self._redactor.holds(session):
+            raise Unkept("the name of the session holds a key")
 
     def _fresh(self, session: str) -> Cassette:
         return Cassette(self.folder / f"{file_name(session)}.yaml", self._label)

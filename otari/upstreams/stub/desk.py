@@ -1,5 +1,6 @@
 """The desk of a run: what tests ask about it and tell it while it goes on, and the report at its end."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from otari.domain.chat import Doc
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.upstreams.stub.expected import Verdict, judge, matches
 from otari.upstreams.stub.fields import Problems, fields_of, kind_of
+from otari.upstreams.stub.patience import TooSlow
 from otari.upstreams.stub.script import VERSION, Script, ScriptError, read_script
 from otari.upstreams.stub.sections import read_expectations
 from otari.upstreams.stub.sessions import BODY_MAX_BYTES, Entry, Sessions
@@ -20,6 +22,8 @@ ADDED_MAX = 1_000  # rules, and faults, that may be put in front of one session
 _SECRET = ("authorization", "cookie", "key", "secret", "token")  # headers whose names hold one of these are not told
 _NOT_NOTED = ("/stub/", "/health", "/v1/health", "/api/v1/health")
 _OF_THE_RUN = ("host", "date")  # these are different in every run
+
+log = logging.getLogger("otari.stub")
 
 
 class Desk:
@@ -70,7 +74,10 @@ class Desk:
             fields.done()
         _refuse(problems.found)
         entries = [entry for each in self.sessions if session in (None, each.name) for entry in each.journal]
-        verdicts = judge(expect, entries, in_order=in_order)
+        try:
+            verdicts = judge(expect, entries, in_order=in_order)
+        except TooSlow as problem:
+            raise invalid(f"A pattern in expect takes too long: /{problem.pattern}/", code="stub_script") from None
         return {"met": all(verdict.met for verdict in verdicts), "expected": [verdict.doc() for verdict in verdicts]}
 
     # ---- telling ----
@@ -123,7 +130,10 @@ class Desk:
 
     def _heard(self, entry: Entry) -> None:
         for number, expectation in enumerate(self._expect):
-            self._seen[number] += matches(expectation, entry)
+            try:
+                self._seen[number] += matches(expectation, entry)
+            except TooSlow as problem:
+                log.warning("not counted: a pattern in `expect` takes too long: /%s/", problem.pattern)
 
 
 def entry_doc(entry: Entry) -> Doc:

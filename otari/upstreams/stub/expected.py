@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 
 
 def matches(expectation: Expectation, entry: Entry) -> bool:
-    """Whether an entry of the journal is one of those that are expected."""
+    """Whether an entry of the journal is one of those that are expected. Raises TooSlow."""
     if entry.result == "gateway" or (entry.aside and expectation.rule != entry.rule):
         return False
     if expectation.rule and (expectation.rule != entry.rule or entry.result == "miss"):
@@ -49,6 +49,7 @@ def judge(expect: Iterable[Expectation], entries: Sequence[Entry], *, in_order: 
     """Every expectation held against the journal.
 
     In order, what one of them expects must come after what the one before it does; each takes as few as it needs.
+    Raises TooSlow.
     """
     verdicts, begin = [], 0
     for expectation in expect:

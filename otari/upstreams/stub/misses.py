@@ -81,10 +81,12 @@ def suggestion(miss: Miss, scene: Scene) -> str:
     if nearest is not None and nearest.stepped and miss.failed == ("steps",):
         return f"# one more step for rule {miss.rule}\n  - say: ok"
     conditions = []
-    user = scene.texts["user"].strip()
+    whole, user = scene.texts["user"].strip(), scene.words
     if user:
         begins = user.splitlines()[0][:_SHOWN]
-        conditions.append(f"user: {_quoted(f'={user}' if begins == user else begins)}")
+        conditions.append(f"user: {_quoted(f'={user}' if begins == whole else begins)}")
+    elif whole:
+        conditions.append(f"user: {_quoted(whole.splitlines()[0][:_SHOWN])}")
     else:
         conditions.append("user: '='")
     if scene.turn:
@@ -150,6 +152,8 @@ def _got(name: str, scene: Scene) -> str:
             return str(scene.stream).lower()
         case "surface" | "model" | "turn" | "step":
             return str(getattr(scene, kind))
+        case "user":
+            return _quoted(scene.words or scene.texts["user"])
     return _quoted(scene.texts.get(kind, ""))
 
 

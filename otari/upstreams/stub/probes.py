@@ -12,11 +12,12 @@ _LETTERS = re.compile(r"[A-Za-z0-9_ ]")
 
 
 def slow_patterns(script: Script) -> Iterator[tuple[str, str]]:
-    """Every rule with a pattern that takes too long on a text of a few dozen letters, and the pattern."""
-    for rule in script.rules:
-        for pattern in _patterns(rule):
+    """Every rule and fault with a pattern that takes too long on a text of a few dozen letters, and the pattern."""
+    conditions = [(rule.id, when) for rule in script.rules for when in _conditions(rule)]
+    for name, when in (*conditions, *((fault.id, fault.when) for fault in script.faults)):
+        for pattern in _in(when):
             if pattern.regex is not None and _is_slow(pattern.regex):
-                yield rule.id, pattern.text
+                yield name, pattern.text
 
 
 def _is_slow(regex: re.Pattern[str]) -> bool:
@@ -29,9 +30,9 @@ def _is_slow(regex: re.Pattern[str]) -> bool:
     return False
 
 
-def _patterns(rule: Rule) -> Iterator[Pattern]:
-    for when in (rule.when, *(answer.expect for answer in rule.answers if answer.expect)):
-        yield from _in(when)
+def _conditions(rule: Rule) -> Iterator[When]:
+    yield rule.when
+    yield from (answer.expect for answer in rule.answers if answer.expect)
 
 
 def _in(when: When) -> Iterator[Pattern]:

@@ -23,6 +23,7 @@ from otari.upstreams.stub.act import CALL_HEADER, Props
 from otari.upstreams.stub.cassettes import Unkept
 from otari.upstreams.stub.chat_act import ChatAct
 from otari.upstreams.stub.matching import Match
+from otari.upstreams.stub.patience import TooSlow
 from otari.upstreams.stub.recording import reply_doc, rule_doc
 from otari.upstreams.stub.scene import Scene
 from otari.upstreams.stub.sessions import Entry
@@ -67,7 +68,8 @@ class Recorder:
         session = scene.came.session
         times = [seconds for seconds, _ in take.pieces]
         try:
-            rule = self.keep(session, rule_doc(scene), reply_doc(reply, take.model, times), take)
+            made = rule_doc(scene, self.props.script.defaults.normalize)
+            rule = self.keep(session, made, reply_doc(reply, take.model, times), take)
         except (Unkept, OSError) as problem:
             line = f"not recorded, session {session}: {problem}"
             self.unkept.append(line)
@@ -96,7 +98,7 @@ class _Recorded:
         came.heard = True
         recorder.learn(came.key)
         act = ChatAct(recorder.props, self._attempt, self._call, came)
-        if isinstance(act.find(), Match):
+        if _is_known(act):
             answer, delay_s = act.play()
             if delay_s:
                 await recorder.props.sleep(delay_s)
@@ -166,6 +168,14 @@ class _Tap:
         body = await self._reply.read()
         self.pieces.append((self._passed(), body))
         return body
+
+
+def _is_known(act: ChatAct) -> bool:
+    """Whether the script or a recording has an answer; a pattern that takes too long is one, which `play` gives."""
+    try:
+        return isinstance(act.find(), Match)
+    except TooSlow:
+        return True
 
 
 def reply_in(dialect: Dialect, take: Take) -> Reply | None:

@@ -22,7 +22,9 @@ from otari.domain.chat import (
     ToolCall,
     Usage,
 )
-from otari.upstreams.stub.digest import asked_of, digest_of
+from otari.domain.redaction import mask_shapes
+from otari.upstreams.stub.digest import asked_of
+from otari.upstreams.stub.normal import FORMS
 from otari.upstreams.stub.scene import Scene
 
 _FINISHES = {
@@ -37,12 +39,15 @@ _SLUG_CHARACTERS = 32
 _SEEN_CHARACTERS = 200
 
 
-def rule_doc(scene: Scene) -> Doc:
-    """A rule for the request of `scene` and no other one; its id is still without a number, and it has no reply yet."""
+def rule_doc(scene: Scene, forms: tuple[str, ...] = tuple(FORMS)) -> Doc:
+    """A rule for the request of `scene` and no other one; its id is still without a number, and it has no reply yet.
+
+    `forms` is what makes no difference.
+    """
     return {
-        "id": _slug(scene.texts["user"] or scene.texts["last"]),
-        "when": {"model": _literal(scene.came.selector or scene.model), "hash": digest_of(scene.request)},
-        "seen": _seen(scene),
+        "id": _slug(mask_shapes(scene.words or scene.texts["last"])),
+        "when": {"model": _literal(scene.came.selector or scene.model), "hash": scene.digest(forms)},
+        "seen": _seen(scene, forms),
     }
 
 
@@ -77,10 +82,10 @@ def short_hash(value: Any) -> str:
     return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
 
 
-def _seen(scene: Scene) -> Doc:
+def _seen(scene: Scene, forms: tuple[str, ...]) -> Doc:
     """What people, and the search for drift, want to know of the request. It is never matched."""
-    asked = asked_of(scene.request)
-    seen: Doc = {"surface": scene.surface, "user": scene.texts["user"][:_SEEN_CHARACTERS]}
+    asked = asked_of(scene.request, forms)
+    seen: Doc = {"surface": scene.surface, "user": mask_shapes(scene.words)[:_SEEN_CHARACTERS]}
     seen |= {"turn": scene.turn, "step": scene.step, "system_sha": short_hash(asked["system"])}
     if scene.tools:
         seen |= {"tools_sha": short_hash(asked["tools"]), "tools": list(scene.tools)}

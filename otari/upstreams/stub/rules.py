@@ -155,8 +155,16 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """How a batch goes: it is done when it is looked at for the `polls`-th time, and the lines in `fail` fail."""
+
+    polls: int = 1
+    fail: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """What a script wants of a single-shot answer; None is as usual.
+    """What a script wants of a single-shot answer, or of a batch; None is as usual.
 
     `dims` is the length of vectors; `scores` are the relevance of documents by their text; `flags` what is found in
     every input; `fill` the colour of pictures, as "#336699"; `text` what a recording says.
@@ -167,6 +175,7 @@ class Wish:
     flags: tuple[str, ...] | None = None
     fill: str | None = None
     text: str | None = None
+    batch: BatchPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +193,7 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One scripted answer: a refusal, or blocks in order, or for a single-shot call a wish.
+    """One scripted answer: a refusal, or blocks in order, or for single-shot calls and batches a wish.
 
     `exact` is how a recorded answer came; it is given again to whoever asks in the same dialect.
     """

@@ -25,6 +25,8 @@ from otari.domain.chat import (
 )
 from otari.upstreams.stub.digest import digest_of
 
+_REMINDER, _REMINDER_END = "<system-reminder>", "</system-reminder>"
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -52,6 +54,12 @@ class Scene:
     body: Doc = field(default_factory=dict)
     request: ChatRequest = field(default_factory=lambda: ChatRequest("", ()))
     _digests: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def words(self) -> str:
+        """The last user message for people: without the reminders that coding clients put around it."""
+        *reminded, rest = self.texts["user"].split(_REMINDER_END)
+        return ("".join(piece.partition(_REMINDER)[0] for piece in reminded) + rest).strip()
 
     def digest(self, forms: tuple[str, ...]) -> str:
         """The digest of the request (`digest.digest_of`), made when it is first asked for."""

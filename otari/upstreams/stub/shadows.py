@@ -1,23 +1,35 @@
 """Rules that can never answer, because one before them fits whatever they fit. What is not sure is not told."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from otari.upstreams.stub.patience import TooSlow, search
 from otari.upstreams.stub.rules import Bound, Pattern, Rule, When
 from otari.upstreams.stub.script import Script
 
 
 def shadowed(script: Script) -> Iterator[tuple[str, str]]:
     """Every rule that can never answer, with the one that stands in its light."""
-    for number, rule in enumerate(script.rules):
-        before = next((other for other in script.rules[:number] if _hides(other, rule)), None)
+    endless: list[tuple[str, Rule]] = []  # those that answer again and again, with a word that what they hide must have
+    for rule in script.rules:
+        words = "\n".join(pattern.text for pattern in _patterns(rule.when))
+        before = next((other for word, other in endless if word in words and _covers(other.when, rule.when)), None)
         if before is not None:
             yield rule.id, before.id
+        if not rule.stepped and rule.sequence in ("", "last", "loop"):
+            word = next((pattern.text for pattern in _patterns(rule.when) if pattern.regex is None), "")
+            endless.append((word, rule))
 
 
-def _hides(first: Rule, second: Rule) -> bool:
-    """Whether `first` answers every request that fits `second`. Rules with an end to their answers do not."""
-    endless = not first.stepped and first.sequence in ("", "last", "loop")
-    return endless and _covers(first.when, second.when)
+def shadow_warnings(script: Script) -> Iterator[str]:
+    """A line for every rule that can never answer."""
+    for rule, before in shadowed(script):
+        yield f"{script.places.get(rule, rule)}: rule {rule!r} can never answer: {before!r} fits all that it fits"
+
+
+def _patterns(when: When) -> Iterator[Pattern]:
+    for patterns in (*when.texts.values(), *when.headers.values()):
+        yield from patterns
 
 
 def _covers(wide: When, narrow: When) -> bool:
@@ -54,9 +66,16 @@ def _implied(pattern: Pattern, known: Iterable[Pattern]) -> bool:
             return True
         if pattern.operator == "contains" and other.operator != "regex" and pattern.text in other.text:
             return True
-        if pattern.regex is not None and other.operator == "equals" and pattern.regex.search(other.text):
+        if pattern.regex is not None and other.operator == "equals" and _is_found(pattern.regex, other.text):
             return True
     return False
+
+
+def _is_found(regex: re.Pattern[str], text: str) -> bool:
+    try:
+        return search(regex, text) is not None
+    except TooSlow:
+        return False
 
 
 def _bound(wide: Bound | None, narrow: Bound | None) -> bool:

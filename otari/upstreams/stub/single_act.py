@@ -10,6 +10,7 @@ from otari.domain.chat import ChatRequest
 from otari.domain.ports import Attempt, Call
 from otari.upstreams.stub import singles
 from otari.upstreams.stub.act import Act, Props
+from otari.upstreams.stub.chat_act import ChatAct
 from otari.upstreams.stub.dice import Identity
 from otari.upstreams.stub.frames import GARBAGE_BODY, Move, nothing
 from otari.upstreams.stub.matching import Match, Miss
@@ -68,3 +69,8 @@ class SingleAct(Act):
         body = b"".join(single.pieces)
         half = GARBAGE_BODY if self.cut.kind == "garbage" else body[: int(len(body) * self.after)]
         return single.content_type, (half, self.cut)
+
+
+def act_of(props: Props, attempt: Attempt, call: Call, came: Arrival) -> Act:
+    """A request being answered, whatever it asks for. Raises OtariError(INVALID) for what the stub can not read."""
+    return (ChatAct if call.operation == "chat" else SingleAct)(props, attempt, call, came)

@@ -17,11 +17,11 @@ from otari.domain.errors import OtariError
 from otari.domain.ports import Attempt, Call, UpstreamReply
 from otari.domain.tokens import Counter
 from otari.upstreams.stub.act import Props
-from otari.upstreams.stub.chat_act import ChatAct
+from otari.upstreams.stub.batches import SURFACE, StubBatches
 from otari.upstreams.stub.meter import Meter
 from otari.upstreams.stub.script import Script
 from otari.upstreams.stub.sessions import Sessions
-from otari.upstreams.stub.single_act import SingleAct
+from otari.upstreams.stub.single_act import act_of
 from otari.upstreams.stub.under_way import Sleep, StubReply
 
 
@@ -57,6 +57,13 @@ class StubUpstream:
             sleep=sleep,
             created=(lambda: int(wall())) if clock is None else (lambda: clock),
         )
+        scripted = any(SURFACE in rule.when.surface for rule in self.script.rules)
+        self._batches = StubBatches(self._props) if scripted else None
+
+    @property
+    def batches(self) -> StubBatches | None:
+        """Its API for batches; there is one where the script has a rule for them."""
+        return self._batches
 
     def send(self, attempt: Attempt, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
         """Answer `call`; see `Upstream.send`.
@@ -80,8 +87,7 @@ class _Sending:
     async def __aenter__(self) -> StubReply:
         came = arrival() or Arrival()
         came.heard = True
-        act = (ChatAct if self._call.operation == "chat" else SingleAct)(self._props, self._attempt, self._call, came)
-        answer, delay_s = act.play()
+        answer, delay_s = act_of(self._props, self._attempt, self._call, came).play()
         if delay_s:
             await self._props.sleep(delay_s)
         if isinstance(answer, OtariError):

@@ -39,6 +39,16 @@ class Take:
         """All pieces."""
         return b"".join(piece for _, piece in self.pieces)
 
+    def texts(self) -> Iterator[str]:
+        """Everything that can be read in the answer: its bytes, and what the escapes in its JSON stand for."""
+        body = self.body
+        yield body.decode("utf-8", "replace")
+        for line in body.splitlines() if self.stream else [body]:
+            try:
+                yield from _texts_in(orjson.loads(line.removeprefix(b"data:")))
+            except orjson.JSONDecodeError:
+                continue
+
     def exact(self, speed: float) -> Exact:
         """The answer to give again, `speed` times as fast; 0 is at once."""
         scale = 1 / speed if speed else 0.0
@@ -72,6 +82,19 @@ def _line(key: Key, take: Take) -> bytes:
     doc: dict[str, Any] = {"rule": key.rule, "number": key.number, "exact": take.word}
     doc |= {"provider": take.provider, "model": take.model, "dialect": take.dialect, "stream": take.stream}
     return orjson.dumps(doc | {"request": take.request, "pieces": pieces}) + b"\n"
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts_in(item)
+        case dict():
+            for key, item in value.items():
+                yield key
+                yield from _texts_in(item)
 
 
 def whole_characters(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:

@@ -1,10 +1,11 @@
-"""Reading what a rule wants of a single-shot answer: embed, rank, flag, image, audio, text."""
+"""Reading what a rule wants of a single-shot answer or a batch: embed, rank, flag, image, audio, text, batch."""
 
 import re
+from collections.abc import Iterator
 
 from otari.upstreams.stub.blocks import BlockReader
 from otari.upstreams.stub.fields import Fields, Problems, fields_of, kind_of, word_of
-from otari.upstreams.stub.rules import Answer, When, Wish
+from otari.upstreams.stub.rules import Answer, BatchPlan, When, Wish
 from otari.upstreams.stub.singles import HARM
 
 # The surface that each of them belongs to.
@@ -15,9 +16,11 @@ WISHES = {
     "image": "images",
     "audio": "speech",
     "text": "transcription",
+    "batch": "batches",
 }
 SINGLE_SURFACES = tuple(WISHES.values())
 _DIMS_MAX = 4096
+_POLLS_MAX = 1_000
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -38,6 +41,8 @@ def read_wish(fields: Fields, name: str, when: When, groups: set[str]) -> Answer
         case "audio":
             word_of(value, ("silence",), path, problems)
             return Answer(wish=Wish())
+        case "batch":
+            return Answer(wish=Wish(batch=_plan(value, path, problems)))
     return Answer(wish=Wish(text=BlockReader(problems, frozenset(groups)).template(value, path)))
 
 
@@ -56,6 +61,25 @@ def _dims(value: object, path: str, problems: Problems) -> int | None:
     dims = fields.whole("dims", 1, _DIMS_MAX)
     fields.done()
     return dims
+
+
+def _plan(value: object, path: str, problems: Problems) -> BatchPlan:
+    fields = fields_of(value, path, problems)
+    if fields is None:
+        return BatchPlan()
+    polls = fields.whole("polls", 1, _POLLS_MAX) or 1
+    fail = frozenset(_lines(fields))
+    fields.done()
+    return BatchPlan(polls, fail)
+
+
+def _lines(fields: Fields) -> Iterator[int]:
+    """The lines that fail, counted from 1."""
+    for path, item in fields.one_or_more("fail"):
+        if isinstance(item, int) and not isinstance(item, bool) and item >= 1:
+            yield item
+        else:
+            fields.problems.note(path, "must be the number of a line; the first one is 1")
 
 
 def _scores(value: object, path: str, problems: Problems) -> dict[str, float] | None:

@@ -188,6 +188,23 @@ def test_what_differs_in_every_run_makes_no_difference() -> None:
     assert len({digest_of(CHAT.read_request(doc)) for doc in SAME}) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2 passed in 0.03s", "2 passed in 12.75s", True),
+        ("Chunk ID: 200aaf\nWall time: 0.0000 seconds", "Chunk ID: 9bc01e\nWall time: 1.2500 seconds", True),
+        ("took 1.5 ms", "took 20.25 ms", True),
+        ("wait 5 seconds", "wait 6 seconds", False),  # a person's number
+        ("version 1.5", "version 1.6", False),
+        ("release 1.2.5s", "release 1.3.5s", False),
+        ("Chunk: 200aaf", "Chunk: 9bc01e", False),
+    ],
+)
+def test_how_long_a_command_took_makes_no_difference(first: str, second: str, same: bool) -> None:
+    digests = {digest_of(CHAT.read_request(asks(text))) for text in (first, second)}
+    assert (len(digests) == 1) is same
+
+
 def test_what_is_asked_makes_a_difference() -> None:
     others = [
         asks("hello"),

@@ -87,9 +87,10 @@ def test_every_option_and_exit_code_is_explained() -> None:
 
 def test_single_shots_and_faults_on_the_page_are_read() -> None:
     assert [rule.id for rule in SCRIPTS[3].rules] == ["vectors", "rank", "harm", "fine", "blue", "silence", "dictation"]
-    assert [fault.id for fault in SCRIPTS[4].faults] == ["twice", "third", "half", "chaos"]
-    assert SCRIPTS[4].limits is not None
-    assert len(SCRIPTS[5].expect) == 2
+    assert [rule.id for rule in SCRIPTS[4].rules] == ["bat", "any"]
+    assert [fault.id for fault in SCRIPTS[5].faults] == ["twice", "third", "half", "chaos"]
+    assert SCRIPTS[5].limits is not None
+    assert len(SCRIPTS[6].expect) == 2
 
 
 def test_the_miss_on_the_page_is_the_real_one() -> None:

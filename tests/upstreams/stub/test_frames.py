@@ -8,12 +8,13 @@ from otari.dialects import sse
 from otari.dialects.openai_chat import OPENAI_CHAT
 from otari.domain.chat import Finish, Reply, Text, Thinking, ToolCall, fold
 from otari.upstreams.stub.dice import Dice, Identity
-from otari.upstreams.stub.frames import at_once, chunks, streamed
+from otari.upstreams.stub.frames import Wait, as_it_came, at_once, chunks, streamed
 from otari.upstreams.stub.matching import Match
 from otari.upstreams.stub.reply import Beat, Casting, beats, whole
-from otari.upstreams.stub.rules import Answer, Block, CallTool, Cut, Pace, Pause, Say, Think, Tokens
+from otari.upstreams.stub.rules import Answer, Block, CallTool, Cut, Exact, Pace, Pause, Say, Think, Tokens
 from otari.upstreams.stub.scene import scene_of
 from otari.upstreams.stub.script import Defaults
+from otari.upstreams.stub.takes import Take
 from tests.upstreams.stub.rig import Words, ask, asks
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(lambda text: text.replace("$", ""))
@@ -114,3 +115,14 @@ def test_a_half_call_is_never_ended() -> None:
 def test_finish_is_tools_when_there_are_calls() -> None:
     assert whole(played((Say("a"),))).finish is Finish.END
     assert whole(played((Say("a"), CallTool("f", {})))).finish is Finish.TOOLS
+
+
+def test_a_recording_keeps_the_silences_between_its_pieces() -> None:
+    exact = Exact("openai-chat", True, ((0.5, b"a"), (0.5, b"b"), (0.75, b"c"), (0.7, b"d")))
+    assert list(as_it_came(exact)) == [Wait(0.5), b"a", b"b", Wait(0.25), b"c", b"d"]
+
+
+def test_a_recording_can_be_given_again_faster_or_at_once() -> None:
+    take = Take("p", "m", "openai-chat", True, {}, ((0.5, b"a"), (1.5, b"b")))
+    assert [seconds for seconds, _ in take.exact(4).pieces] == [0.125, 0.375]
+    assert list(as_it_came(take.exact(0))) == [b"a", b"b"]

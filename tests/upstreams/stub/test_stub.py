@@ -136,6 +136,32 @@ def test_a_miss_names_the_nearest_rule_and_what_failed_and_forbids_retries() -> 
     assert not error.retryable
 
 
+REMINDERS = "<system-reminder>\nToday is Monday\n</system-reminder>"
+
+
+@pytest.mark.parametrize(
+    ("content", "shown", "rule"),
+    [
+        (f"{REMINDERS}\nFix it{REMINDERS}", '"Fix it"', '- when: {user: "Fix it"}'),
+        (f"{REMINDERS}{REMINDERS}Fix it\nnow", r'"Fix it\nnow"', '- when: {user: "Fix it"}'),
+        ("Fix it", '"Fix it"', '- when: {user: "=Fix it"}'),
+        (REMINDERS, '"<system-reminder>', '- when: {user: "<system-reminder>"}'),
+        ("Fix <system-reminder>", '"Fix <system-reminder>"', '- when: {user: "=Fix <system-reminder>"}'),
+    ],
+)
+def test_a_miss_shows_what_the_user_said_and_not_what_the_client_put_around_it(
+    content: str, shown: str, rule: str
+) -> None:
+    asked = asks(content)
+    told = refused("rules: [{id: hi, when: {user: hello}, reply: Hi}]", asked).message
+    assert f"got {shown}" in told
+    assert told.partition("answers it:\n")[2].startswith(rule)
+    pasted = told.partition("answers it:\n")[2].replace("ok", "found")
+    reply = ask("rules:\n" + pasted, asked).reply()  # it answers that request
+    assert isinstance(reply, Reply)
+    assert reply.parts == (Text("found"),)
+
+
 def test_a_miss_without_rules_says_so() -> None:
     assert "it has no rules" in refused(Script(), asks("hello")).message
 

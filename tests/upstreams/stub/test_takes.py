@@ -33,3 +33,9 @@ def test_no_piece_ends_inside_a_character() -> None:
 def test_an_answer_that_is_not_text_is_left_out() -> None:
     take = Take("p", "m", "openai-chat", False, {}, ((0.0, b"\xff\xfe"),))
     assert write_takes({Key("001-x"): take}) == b""
+
+
+def test_what_escapes_stand_for_can_be_read() -> None:
+    body = b'data: {"a":["\\u0073ecret",{"k\\u0065y":1}]}\n\ndata: [DONE]\n\n'
+    texts = list(Take("p", "m", "d", True, {}, ((0.0, body[:9]), (0.1, body[9:]))).texts())
+    assert texts == [body.decode(), "a", "secret", "key"]

@@ -1,0 +1,1 @@
+"""Batches: many requests that are carried out when there is time, by the same way as every other request."""
