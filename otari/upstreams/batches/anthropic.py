@@ -18,7 +18,7 @@ from otari.domain.ports import Attempt
 from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, in_path, malformed, read_id
 from otari.upstreams.batches.openai import unknown
 from otari.upstreams.batches.roll import CANCELLED, EXPIRED, UNREADABLE, Found, each_once, ended, good, refusal
-from otari.upstreams.batches.spool import Spool, too_large
+from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
 _PATH = "/messages/batches"
@@ -54,14 +54,12 @@ class AnthropicBatches:
     async def create(self, attempt: Attempt, batch_id: str, dialect: str, lines: BatchLines) -> BatchLook:
         """See `BatchUpstream.create`."""
         with Spool(self._folder, _BYTES_MAX) as spool:
-            written = 0
             spool.write(b'{"requests":[')
-            async for number, body in lines():
-                written += 1
-                if written > self.lines_max:
-                    raise too_large(f"has more than the {self.lines_max} lines that the provider takes")
-                spool.write(b'%b{"custom_id":"%d","params":' % (b"," if written > 1 else b"", number))
+            comma = b""
+            async for number, body in at_most(self.lines_max, lines()):
+                spool.write(b'%b{"custom_id":"%d","params":' % (comma, number))
                 spool.write(body + b"}")
+                comma = b","
             spool.write(b"]}")
             told = await self._api.post(attempt, batch_id, _PATH, spool, JSON_TYPE)
         return self._read(attempt, told.doc)

@@ -29,7 +29,7 @@ from otari.upstreams.batches.api import (
 )
 from otari.upstreams.batches.openai import unknown
 from otari.upstreams.batches.roll import CANCELLED, UNREADABLE, Found, each_once, ended, good, refusal
-from otari.upstreams.batches.spool import Spool, too_large
+from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
 _ROOT = "/.."  # the configured address is that of the API's part for OpenAI's clients
@@ -74,10 +74,8 @@ class GeminiBatches:
         """See `BatchUpstream.create`."""
         with Spool(self._folder, _BYTES_MAX) as spool:
             written = 0
-            async for number, body in lines():
+            async for number, body in at_most(self.lines_max, lines()):
                 written += 1
-                if written > self.lines_max:
-                    raise too_large(f"has more than the {self.lines_max} lines that the provider takes")
                 spool.write(b'{"key":"%d","request":%b}\n' % (number, body))
             if written <= _INLINE_MAX_LINES and spool.size <= _INLINE_MAX_BYTES:
                 source: Doc = {"requests": {"requests": [_inline(line) for line in spool.read().splitlines()]}}

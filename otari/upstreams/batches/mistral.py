@@ -15,7 +15,7 @@ from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, find_id
 from otari.upstreams.batches.openai import MARK, is_marked, unknown
 from otari.upstreams.batches.response_lines import read_files
 from otari.upstreams.batches.roll import each_once
-from otari.upstreams.batches.spool import Spool, too_large
+from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
 _STATES: dict[str, BatchState] = {
@@ -55,11 +55,7 @@ class MistralBatches:
     async def create(self, attempt: Attempt, batch_id: str, dialect: str, lines: BatchLines) -> BatchLook:
         """See `BatchUpstream.create`. The model is the job's; the lines do not repeat it."""
         with Spool(self._folder, _BYTES_MAX) as spool:
-            written = 0
-            async for number, body in lines():
-                written += 1
-                if written > self.lines_max:
-                    raise too_large(f"has more than the {self.lines_max} lines that the provider takes")
+            async for number, body in at_most(self.lines_max, lines()):
                 asked = {key: value for key, value in orjson.loads(body).items() if key != "model"}
                 spool.write(b'{"custom_id":"%d","body":%b}\n' % (number, orjson.dumps(asked)))
             file = await self._api.upload(attempt, batch_id, "/files", spool)

@@ -16,7 +16,7 @@ from otari.domain.ports import Attempt
 from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, find_id, in_path, malformed, read_id
 from otari.upstreams.batches.response_lines import read_files
 from otari.upstreams.batches.roll import each_once
-from otari.upstreams.batches.spool import Spool, too_large
+from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
 MARK = "otari_batch_id"  # in the metadata: which of our batches it is
@@ -50,11 +50,7 @@ class OpenAIBatches:
         """See `BatchUpstream.create`."""
         endpoint = self.dialects[dialect]
         with Spool(self._folder, _BYTES_MAX) as spool:
-            written = 0
-            async for number, body in lines():
-                written += 1
-                if written > self.lines_max:
-                    raise too_large(f"has more than the {self.lines_max} lines that the provider takes")
+            async for number, body in at_most(self.lines_max, lines()):
                 spool.write(b'{"custom_id":"%d","method":"POST","url":"%b","body":' % (number, endpoint.encode()))
                 spool.write(body + b"}\n")
             file = await self._api.upload(attempt, batch_id, "/files", spool)

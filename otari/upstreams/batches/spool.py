@@ -2,10 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 
+from otari.domain.batches import BatchLine
 from otari.domain.errors import Kind, OtariError
 
 _PIECE_BYTES = 64 * 1024
@@ -50,6 +51,16 @@ class Spool:
     def read(self) -> bytes:
         """All of it, for what is small."""
         return b"".join(self.pieces())
+
+
+async def at_most(count: int, lines: AsyncIterator[BatchLine]) -> AsyncGenerator[BatchLine, None]:
+    """The lines of a batch for a provider that takes so many. Raises OtariError(TOO_LARGE) when there are more."""
+    left = count
+    async for line in lines:
+        if not left:
+            raise too_large(f"has more than the {count} lines that the provider takes")
+        left -= 1
+        yield line
 
 
 def too_large(why: str) -> OtariError:
