@@ -14,17 +14,16 @@ from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
 from otari.domain.ports import Ask, Attempt, Outcome
+from otari.domain.remote_account import FLAG
 from otari.store import remote_batches
 from otari.store.db import Database
 from otari.store.ledger import Hold, Settlement
 from otari.store.recovery import OnCrash
 from otari.store.remote_batches import LineEnd
 
-FLAG = "batch"
-
 
 class BatchAccount:
-    """See `RemoteAccount` in `gateway/batches/remote.py`."""
+    """See `RemoteAccount` in `domain/remote_account.py`."""
 
     def __init__(self, db: Database, control: LocalControl, catalog: Catalog, on_crash: OnCrash) -> None:
         """`on_crash` says what is charged for a batch of which nobody knows whether its provider has it."""
@@ -37,6 +36,12 @@ class BatchAccount:
     def attempts(self, selector: str) -> tuple[Attempt, ...]:
         """What the selector stands for. Raises OtariError(INVALID)."""
         return self._control.attempts(selector)
+
+    async def attempt_of(self, batch_id: str) -> Attempt:
+        """The model whose money is held for a batch. Raises OtariError(INVALID) when it is not configured any more."""
+        held = await self._held(batch_id)
+        (attempt,) = self._control.attempts(f"{held.provider}:{held.model}")  # no alias has a colon
+        return attempt
 
     def weigh(self, principal: Principal, ask: Ask) -> Weight:
         """What a line holds. Raises as `ControlPlane.admit` does, but for what only the accounts can tell."""

@@ -97,6 +97,13 @@ class LineResult(NamedTuple):
         return 200 <= self.status < 300
 
 
+class Progress(NamedTuple):
+    """How many lines of a batch its provider has answered, and how many have failed there, while it is under way."""
+
+    completed: int
+    failed: int
+
+
 class Kept(NamedTuple):
     """What a settlement brings along: the result of the line whose request is settled."""
 
@@ -111,6 +118,11 @@ class LineProblem(NamedTuple):
     message: str
     line: int | None = None
     param: str | None = None
+
+    @classmethod
+    def of(cls, error: OtariError) -> "LineProblem":
+        """What an error means for the input as a whole."""
+        return cls(error.code or error.kind.value, error.message, None, error.param)
 
 
 class BatchStore(Protocol):

@@ -3,9 +3,11 @@
 `gateway/batches` knows only these words; `upstreams/batches` (real providers) and the stub implement them.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, Protocol
 
+from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt
 
 BatchState = Literal[
@@ -119,3 +121,17 @@ class BatchUpstream(Protocol):
         provider's answer breaks off: all of it can be asked for again.
         """
         ...
+
+
+@contextmanager
+def on_disk() -> Iterator[None]:
+    """For what puts parts of a batch aside: raises OtariError(UNAVAILABLE) when the disk does not take or give them."""
+    try:
+        yield
+    except OSError as error:
+        raise OtariError(
+            Kind.UNAVAILABLE,
+            "Batches can not be put aside on disk at the moment",
+            code="files_unavailable",
+            detail=error.strerror or type(error).__name__,
+        ) from error

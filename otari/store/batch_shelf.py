@@ -12,12 +12,14 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from otari.domain.batch import INPUT_LOST, Batch, Ending, Kept, LineProblem, LineResult, NewBatch
+from otari.domain.batch import INPUT_LOST, Batch, Ending, Kept, LineProblem, LineResult, NewBatch, Progress
 from otari.domain.errors import Kind, OtariError
 from otari.domain.files import StoredFile
+from otari.domain.line_cutter import LineCutter
 from otari.store import batches
 from otari.store.batches import BatchListing
 from otari.store.blobs import Blobs, unavailable
@@ -46,7 +48,8 @@ class BatchShelf:
         self._now_ms = now_ms
         self.on_added: Callable[[Batch], object] | None = None  # hears of every new batch
         self.on_cancelled: Callable[[Batch], object] | None = None  # hears of every batch that is to be cancelled
-        self.on_asked: Callable[[Batch], Awaitable[None]] | None = None  # hears of every batch that is asked for
+        # Hears of every batch that is asked for, and tells what is known of it elsewhere.
+        self.on_asked: Callable[[Batch], Awaitable[Progress | None]] | None = None
 
     @classmethod
     async def open(cls, db: Database, files: FileShelf, now_ms: Callable[[], int]) -> "BatchShelf":
@@ -123,8 +126,14 @@ class BatchShelf:
         """The batch, which its owner asks for, as it stands when whoever carries it out has heard of that."""
         if self.on_asked is None or batch.has_ended:
             return batch
-        await self.on_asked(batch)
-        return await self.get(batch.batch_id)
+        progress = await self.on_asked(batch)
+        batch = await self.get(batch.batch_id)
+        if progress is None or batch.has_ended:
+            return batch
+        # Lines that were never sent have failed already; results that are kept already are counted there, too.
+        completed = min(max(batch.completed, progress.completed), batch.total)
+        failed = min(max(batch.failed, progress.failed), batch.total - completed)
+        return replace(batch, completed=completed, failed=failed)
 
     async def page(self, user_id: str, which: BatchListing) -> tuple[list[Batch], bool]:
         """A page of the batches of this user, and whether there are more. Raises OtariError(NOT_FOUND, INVALID)."""
@@ -258,39 +267,3 @@ def keep_with(conn: sqlite3.Connection, keepsake: object, end: Settlement) -> No
     """Keep the result that a settlement brings along, in its transaction."""
     assert isinstance(keepsake, Kept)  # nothing else is sent along
     batches.keep_result(conn, keepsake, end)
-
-
-class LineCutter:
-    """Pieces of a file → its lines. Of a line that is too long nothing is kept but that it was there (None)."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-
-    def feed(self, piece: bytes) -> list[bytes | None]:
-        """The lines that this piece ends."""
-        first, *rest = piece.split(b"\n")
-        self._hold(first)
-        if not rest:
-            return []
-        lines = [self._line()]
-        lines += [line if len(line) <= self._most else None for line in rest[:-1]]
-        self._hold(rest[-1])
-        return lines
-
-    def end(self) -> list[bytes | None]:
-        """What stands behind the last line break, if anything does."""
-        return [self._line()] if self._held_bytes else []
-
-    def _hold(self, part: bytes) -> None:
-        self._held_bytes += len(part)
-        if self._held_bytes <= self._most:
-            self._held.append(part)
-        else:
-            self._held.clear()
-
-    def _line(self) -> bytes | None:
-        line = b"".join(self._held) if self._held_bytes <= self._most else None
-        self._held, self._held_bytes = [], 0
-        return line

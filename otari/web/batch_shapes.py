@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from otari.domain.batch import Batch
+from otari.domain.line_cutter import LineCutter
 from otari.gateway.batches.output import read_result
-from otari.store.batch_shelf import LineCutter
 
 _AT_ONCE_BYTES = 64 * 1024
 _NO_LIMIT = 1 << 62  # of a line: they are ours

@@ -120,6 +120,7 @@ def test_every_endpoint_answers_in_its_own_shape(
 
 def test_lines_that_can_not_be_carried_out_fail_alone(tmp_path: Path) -> None:
     nobodys = {"type": "file", "file": {"file_id": "file-" + "0" * 32}}
+    nested = orjson.Fragment(b'{"a":' * 500 + b"1" + b"}" * 500)
     bad = {
         "streamed": (ask("x", stream=True), 400),
         "a million": (ask("x", n=1_000_000), 400),
@@ -127,6 +128,7 @@ def test_lines_that_can_not_be_carried_out_fail_alone(tmp_path: Path) -> None:
         "odd": ({"model": "stub:echo", "messages": "no"}, 400),
         "nobody's file": ({"model": "stub:echo", "messages": [{"role": "user", "content": [nobodys]}]}, 404),
         "somebody else": (ask("x", user="somebody-else"), 403),
+        "deep": (ask("x", metadata=nested), 400),
     }
 
     async def scene() -> None:
@@ -178,6 +180,7 @@ def test_a_body_of_requests_may_be_written_over_many_lines(tmp_path: Path) -> No
         ([line("a", ask("x"), method="GET")], [("invalid_method", 1, "method")]),
         ([line("a", "x")], [("invalid_body", 1, "body")]),
         ([line("a", {})], [("missing_model", 1, "body.model")]),
+        ([line("a", ask("x", "m" * 513))], [("invalid_model", 1, "body.model")]),
         ([line("a", ask("x")), line("b", ask("x", "stub:other"))], [("mismatched_model", 2, "body.model")]),
         ([line("a", ask("x", "nobody:m"))], [("model_not_found", None, "model")]),
     ],

@@ -12,7 +12,7 @@ from otari.app import wall_ms
 from otari.control.batch_account import BatchAccount
 from otari.domain.errors import Kind, OtariError
 from otari.domain.redaction import Redactor
-from otari.gateway.batches import remote, runner
+from otari.gateway.batches import collector, remote, runner, submitter, watch
 from otari.store.batch_shelf import BatchShelf
 from otari.upstreams.batches import batch_upstreams
 from otari.upstreams.batches.api import BatchApi
@@ -33,8 +33,9 @@ everywhere = pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every question looks, and what went wrong is tried again soon."""
-    monkeypatch.setattr(remote, "LOOK_AGAIN_S", 0.0)
-    monkeypatch.setattr(remote, "LOOK_FIRST_S", 0.05)
+    monkeypatch.setattr(watch, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(watch, "LOOK_FIRST_S", 0.05)
+    monkeypatch.setattr(submitter, "LATE_S", 0.05)
 
 
 @asynccontextmanager
@@ -444,7 +445,7 @@ def test_a_batch_survives_a_kill_anywhere_and_is_paid_once(
     after: int,
     held: bool,
 ) -> None:
-    monkeypatch.setattr(remote, "_AT_ONCE", 2)
+    monkeypatch.setattr(collector, "AT_ONCE", 2)
     many = 7
 
     async def scene() -> None:
@@ -511,6 +512,21 @@ def test_a_batch_that_waits_is_looked_at_again_by_the_next_run(tmp_path: Path) -
     play(scene())
 
 
+def test_what_the_provider_counts_is_told_while_it_works(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with VENDORS["openai"]() as vendor, a_house(tmp_path, vendor) as house:
+            batch_id = await begun(house, vendor)
+            (job,) = vendor.jobs.values()
+            job["request_counts"] = {"total": 3, "completed": 1, "failed": 1}
+            batch = await Batches(house).get(batch_id)
+            assert batch["request_counts"] == {"total": 3, "completed": 1, "failed": 1}
+            finish(vendor)
+            batch = await Batches(house).ended(batch_id)
+            assert batch["request_counts"] == {"total": 3, "completed": 3, "failed": 0}
+
+    play(scene())
+
+
 # ---- time ----------------------------------------------------------------------------------------------------------
 
 
@@ -566,7 +582,12 @@ def test_a_provider_that_tells_nothing_is_asked_on_until_there_is_no_hope(
     play(scene())
 
 
-def test_a_batch_of_which_its_provider_knows_nothing_any_more_fails(tmp_path: Path) -> None:
+def test_a_batch_of_which_its_provider_knows_nothing_any_more_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it says so for a while."""
+    monkeypatch.setattr(remote, "LOST_S", 0.05)
+
     async def scene() -> None:
         async with VENDORS["mistral"]() as vendor, a_house(tmp_path, vendor) as house:
             batch_id = await begun(house, vendor)
@@ -580,8 +601,8 @@ def test_a_batch_of_which_its_provider_knows_nothing_any_more_fails(tmp_path: Pa
 
 
 def test_questions_in_quick_succession_are_one_at_the_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "LOOK_AGAIN_S", 60.0)
-    monkeypatch.setattr(remote, "LOOK_FIRST_S", 60.0)
+    monkeypatch.setattr(watch, "LOOK_AGAIN_S", 60.0)
+    monkeypatch.setattr(watch, "LOOK_FIRST_S", 60.0)
 
     async def scene() -> None:
         async with VENDORS["openai"]() as vendor, a_house(tmp_path, vendor) as house:

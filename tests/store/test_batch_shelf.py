@@ -9,13 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from otari.domain.batch import INPUT_LOST, Batch, Kept, LineResult, NewBatch
 from otari.domain.errors import Kind, OtariError
 from otari.store import accounts, batches
-from otari.store.batch_shelf import BatchShelf, LineCutter
+from otari.store.batch_shelf import BatchShelf
 from otari.store.blobs import PIECE_BYTES
 from otari.store.file_shelf import FileShelf
 from otari.store.files import FileLimits
@@ -106,21 +104,6 @@ def shape(each: LineResult) -> bytes:
 
 async def text_of(shelf: BatchShelf, file_id: str | None) -> bytes | None:
     return None if file_id is None else await shelf.files.read(await shelf.files.get("alice", file_id))
-
-
-@given(st.lists(st.binary(max_size=12), max_size=12), st.data(), st.integers(1, 12))
-def test_lines_are_cut_the_same_however_the_pieces_come(parts: list[bytes], data: st.DataObject, most: int) -> None:
-    whole = b"\n".join(parts)
-    cutter, found, rest = LineCutter(most), list[bytes | None](), whole
-    while rest:
-        size = data.draw(st.integers(1, len(rest)))
-        found += cutter.feed(rest[:size])
-        rest = rest[size:]
-    found += cutter.end()
-    expected = whole.split(b"\n")
-    if not expected[-1]:
-        expected.pop()
-    assert found == [line if len(line) <= most else None for line in expected]
 
 
 def test_requests_that_come_along_become_its_input(tmp_path: Path) -> None:

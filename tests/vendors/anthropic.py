@@ -91,6 +91,9 @@ class AnthropicVendor(Vendor):
 
     async def _cancel(self, request: web.Request) -> web.Response:
         job = self.jobs[request.match_info["id"]]
+        if job["processing_status"] == "ended":
+            told = {"type": "invalid_request_error", "message": "The batch has ended already."}
+            return json({"type": "error", "error": told}, 400)
         job.update(processing_status="canceling", cancel_initiated_at=_WHEN)
         return json(job)
 

@@ -123,7 +123,10 @@ class GeminiVendor(Vendor):
         return json(job)
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        self.jobs[request.match_info["id"]]["metadata"]["state"] = "BATCH_STATE_CANCELLED"
+        metadata = self.jobs[request.match_info["id"]]["metadata"]
+        if metadata["state"] not in (self.running, "BATCH_STATE_RUNNING"):
+            return json({"error": {"code": 400, "message": "it has ended", "status": "FAILED_PRECONDITION"}}, 400)
+        metadata["state"] = "BATCH_STATE_CANCELLED"
         return json({})
 
     async def _download(self, request: web.Request) -> web.StreamResponse:

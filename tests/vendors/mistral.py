@@ -100,5 +100,7 @@ class MistralVendor(Vendor):
 
     async def _cancel(self, request: web.Request) -> web.Response:
         job = self.jobs[request.match_info["id"]]
+        if job["status"] not in ("QUEUED", "RUNNING"):
+            return json({"object": "error", "message": "the job has ended", "type": "invalid", "code": 1}, 400)
         job["status"] = "CANCELLATION_REQUESTED"
         return json(job)

@@ -111,5 +111,8 @@ class OpenAIVendor(Vendor):
 
     async def _cancel(self, request: web.Request) -> web.Response:
         job = self.jobs[request.match_info["id"]]
+        if job["status"] not in ("validating", "in_progress", "finalizing"):
+            told = f"Cannot cancel a batch with status '{job['status']}'."
+            return json({"error": {"message": told, "type": "invalid_request_error"}}, 409)
         job["status"] = "cancelling"
         return json(job)

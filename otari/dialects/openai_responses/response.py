@@ -24,7 +24,7 @@ _PREFIXES = {
 _MAX_ID_CHARS = 64
 _OPTIONAL = ("max_tool_calls", "prompt_cache_key", "safety_identifier", "service_tier", "top_logprobs")
 _TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
-_TOOL_DEFAULTS: dict[Any, Doc] = {
+_TOOL_DEFAULTS: dict[str, Doc] = {
     "function": {"parameters": None, "strict": None},
     "namespace": {"description": ""},
 }
@@ -112,7 +112,7 @@ def _tool(tool: Doc) -> Doc:
         tool = {"type": "function", **function}
     if tool.get("type") == "namespace" and isinstance(tool.get("tools"), list):
         tool = tool | {"tools": _tools(tool["tools"])}
-    return _TOOL_DEFAULTS.get(tool.get("type"), {}) | {k: v for k, v in tool.items() if v is not None}
+    return _TOOL_DEFAULTS.get(str(tool.get("type")), {}) | {k: v for k, v in tool.items() if v is not None}
 
 
 def _choice(told: Any) -> Any:

@@ -8,7 +8,7 @@ import orjson
 from otari.dialects import openai_errors
 from otari.domain.access import Principal
 from otari.domain.chat import Doc
-from otari.domain.errors import OtariError, invalid
+from otari.domain.errors import Kind, OtariError, invalid
 from otari.gateway.converse import Conversation, Conversations
 from otari.gateway.single import SingleShot, SingleShots
 from otari.operations.embeddings import EMBEDDINGS
@@ -41,7 +41,7 @@ class Endpoints:
         """A request that is to be answered as a whole. Raises OtariError(INVALID)."""
         if body.get("stream"):
             raise invalid("A request of a batch is not streamed: leave out stream", "stream")
-        raw = orjson.dumps(body)
+        raw = dumped(body)
         if endpoint in OPERATIONS:
             return self._shots.begin_json(OPERATIONS[endpoint], ENDPOINT, raw, principal, request_id)
         dialect = self._conversations.dialects[DIALECTS[endpoint]]
@@ -52,3 +52,16 @@ class Endpoints:
         if endpoint in OPERATIONS:
             return orjson.dumps(openai_errors.write_error(error))
         return orjson.dumps(self._conversations.dialects[DIALECTS[endpoint]].write_error(error))
+
+
+def dumped(request: Doc) -> bytes:
+    """The body of a request as JSON. Raises OtariError(INVALID) when it is nested more deeply than can be written."""
+    try:
+        return orjson.dumps(request)
+    except orjson.JSONEncodeError:
+        raise invalid("The request is nested too deeply: at most 250 levels can be sent on.") from None
+
+
+def unexpected(request_id: str) -> OtariError:
+    """What is told of a line at which we have failed ourselves."""
+    return OtariError(Kind.INTERNAL, f"Internal error. The log has it under request id {request_id}")

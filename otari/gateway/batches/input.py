@@ -3,11 +3,14 @@
 See https://platform.openai.com/docs/guides/batch. Every line names the endpoint, and all of them one model.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
-from otari.domain.batch import LineProblem
+from otari.dialects.envelope import MAX_MODEL_CHARS
+from otari.domain.batch import Batch, BatchStore, LineProblem
 from otari.domain.chat import Doc
 from otari.domain.errors import OtariError
 from otari.gateway.document import read_document
@@ -15,6 +18,7 @@ from otari.gateway.document import read_document
 LINES_MAX = 100_000
 PROBLEMS_MAX = 50  # so many are told; nobody mends more at once
 CUSTOM_ID_MAX_CHARACTERS = 512
+_BREATH = 16  # lines between two chances for others to run
 
 
 class Line(NamedTuple):
@@ -57,6 +61,23 @@ def read_line(number: int, raw: bytes | None, endpoint: str) -> Line:
     if not isinstance(body, dict):
         raise _wrong(number, "invalid_body", "body must be a JSON object.", "body")
     return Line(number, custom_id, body)
+
+
+async def read_lines(store: BatchStore, batch: Batch, most_bytes: int) -> AsyncGenerator[Line, None]:
+    """The lines of the input, which were found to be fine when the batch began. Raises as `BatchStore.lines` does."""
+    number = 0
+    async with aclosing(store.lines(batch.batch_id, most_bytes)) as blocks:
+        async for lines in blocks:
+            for raw in lines:
+                number += 1
+                if number % _BREATH == 0:
+                    await asyncio.sleep(0)
+                if is_blank(raw):
+                    continue
+                try:
+                    yield read_line(number, raw, batch.endpoint)
+                except WrongLine:
+                    continue
 
 
 def _wrong(number: int, code: str, message: str, param: str | None = None) -> WrongLine:
@@ -114,6 +135,9 @@ class InputCheck:
         model = line.body.get("model")
         if not isinstance(model, str) or not model:
             raise _wrong(line.number, "missing_model", "body.model must be a string.", "body.model")
+        if len(model) > MAX_MODEL_CHARS:
+            told = f"body.model must have at most {MAX_MODEL_CHARS} characters."
+            raise _wrong(line.number, "invalid_model", told, "body.model")
         if not self.selector:
             self.selector = model
         elif model != self.selector:

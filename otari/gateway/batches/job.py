@@ -8,6 +8,7 @@ from otari.domain.arrival import arrival
 from otari.domain.batch import Batch
 
 Over = Literal["stopped", "cancelled", "expired"]  # stopped: the gateway stops, the next run goes on
+Stand = Literal["waits", "stopped", "wound_up"]  # waits: for its provider; wound up: how it ends is noted
 
 
 class Job:

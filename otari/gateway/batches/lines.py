@@ -4,6 +4,7 @@ It is the same that happens to a request that is asked for alone, but in two hal
 written for the provider when the batch is handed in, and its answer is read when the batch has ended.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,12 +13,13 @@ import orjson
 from otari.dialects.dialect import Dialect
 from otari.dialects.tool_names import originals, restored_reply, wire_names
 from otari.domain.access import Principal
+from otari.domain.batch import Batch
 from otari.domain.batches import BatchUpstream
 from otari.domain.chat import Doc, Usage
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.money import believable
 from otari.domain.ports import Ask, Attempt, UsageSource
-from otari.gateway.batches.endpoints import DIALECTS, ENDPOINT, OPERATIONS
+from otari.gateway.batches.endpoints import DIALECTS, ENDPOINT, OPERATIONS, dumped, unexpected
 from otari.gateway.converse import Conversations
 from otari.gateway.document import session_label
 from otari.gateway.estimate import prompt_tokens
@@ -25,6 +27,8 @@ from otari.gateway.exchange import Exchange, SameDialect, read_answer
 from otari.gateway.telling import Asking
 from otari.gateway.translation import Translation
 from otari.operations.operation import Came, Facts, Operation, Place, Sent, unsupported
+
+log = logging.getLogger("otari.batches")
 
 
 class LineFor(NamedTuple):
@@ -76,15 +80,26 @@ class Lines:
         """A line for the provider; `request` is its body as the client wrote it, `dialect` as `dialect()` told it.
 
         Raises OtariError: INVALID for a body that is no valid request of the endpoint or that the provider can not be
-        told, and what `Attachments.prepare` raises for files that it names.
+        told, what `Attachments.prepare` raises for files that it names, and INTERNAL: no line stops the others.
         """
+        try:
+            return await self._write(endpoint, request, attempt, dialect, principal, request_id)
+        except OtariError:
+            raise
+        except Exception as error:
+            log.exception("unexpected failure in writing line %s", request_id)
+            raise unexpected(request_id) from error
+
+    async def _write(
+        self, endpoint: str, request: Doc, attempt: Attempt, dialect: str, principal: Principal, request_id: str
+    ) -> LineFor:
         if request.get("stream"):
             raise invalid("A request of a batch is not streamed: leave out stream", "stream")
         strict = attempt.strict or principal.strict
         if endpoint in OPERATIONS:
             return self._write_shot(OPERATIONS[endpoint], request, attempt, request_id, strict=strict)
         shared, client = self._shared, self._shared.dialects[DIALECTS[endpoint]]
-        raw = _dumped(request)
+        raw = dumped(request)
         envelope, told, noted = client.read_envelope(request, len(raw)), request, tuple[str, ...]()
         if shared.attachments is not None and shared.attachments.concern(client, raw, envelope.model):
             asking = Asking(principal, envelope.user, ENDPOINT, request_id)
@@ -120,6 +135,13 @@ class Lines:
 
         `name` is what an answer is called that has no name of its own. Nothing is raised: see `LineRead.problem`.
         """
+        try:
+            return self._read(endpoint, request, attempt, dialect, answer, name)
+        except Exception:
+            log.exception("unexpected failure in reading line %s", name)
+            return LineRead(b"", Usage(), "none", problem=unexpected(name))
+
+    def _read(self, endpoint: str, request: Doc, attempt: Attempt, dialect: str, answer: bytes, name: str) -> LineRead:
         if endpoint in OPERATIONS:
             return self._read_shot(OPERATIONS[endpoint], request, attempt, answer, name)
         client, server = self._shared.dialects[DIALECTS[endpoint]], self._shared.dialects[dialect]
@@ -140,6 +162,9 @@ class Lines:
             body = _translated(client, server, request, doc, dropped)
         except OtariError as error:
             return LineRead(b"", usage, source, flags=flags, problem=error)
+        except Exception:  # it has been paid for all the same
+            log.exception("unexpected failure in translating line %s", name)
+            return LineRead(b"", usage, source, flags=flags, problem=unexpected(name))
         return LineRead(body, usage, source, flags=flags, dropped=tuple(dict.fromkeys(dropped)))
 
     # ---- single-shot calls ----
@@ -147,7 +172,7 @@ class Lines:
     def _write_shot(
         self, operation: Operation[Any], request: Doc, attempt: Attempt, request_id: str, *, strict: bool
     ) -> LineFor:
-        envelope = operation.read_envelope(request, len(_dumped(request)))
+        envelope = operation.read_envelope(request, len(dumped(request)))
         sent: Sent = operation.write_request(request, _place(operation, attempt))
         if not isinstance(sent.body, bytes):
             raise unsupported(_place(operation, attempt), operation.lack)
@@ -184,6 +209,11 @@ class Lines:
         return LineRead(told.body, usage, source, told.quantity or 0, flags)
 
 
+def row_name(batch: Batch, number: int) -> str:
+    """What the row of a line is called in the ledger."""
+    return f"{batch.batch_id}.{number}"
+
+
 def _charged(told: Usage, attempt: Attempt, count: Callable[[], Usage]) -> tuple[Usage, UsageSource, tuple[str, ...]]:
     """What is charged, where the numbers come from, and words for the row; what was not told is counted."""
     flags: tuple[str, ...] = ()
@@ -200,13 +230,6 @@ def _translated(client: Dialect, server: Dialect, request: Doc, doc: Doc, droppe
     names = originals(wire_names(client.read_request(request)))
     reply = restored_reply(server.read_reply(doc), names)
     return orjson.dumps(client.write_reply(reply, dropped=dropped, request_doc=request))
-
-
-def _dumped(request: Doc) -> bytes:
-    try:
-        return orjson.dumps(request)
-    except orjson.JSONEncodeError:
-        raise invalid("The request is nested too deeply: at most 250 levels can be sent on.") from None
 
 
 def _place(operation: Operation[Any], attempt: Attempt) -> Place:

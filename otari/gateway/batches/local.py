@@ -14,7 +14,7 @@ from otari.domain.access import Principal
 from otari.domain.arrival import Arrival, note_arrival
 from otari.domain.batch import Batch, BatchStore, Kept, LineResult
 from otari.domain.errors import Kind, OtariError
-from otari.gateway.batches.endpoints import Endpoints
+from otari.gateway.batches.endpoints import Endpoints, unexpected
 from otari.gateway.batches.input import Line, WrongLine, is_blank, read_line
 from otari.gateway.batches.job import Job, Over
 
@@ -136,7 +136,7 @@ class LocalWay:
         except Exception:
             log.exception("unexpected failure in line %d of %s, request %s", line.number, batch.batch_id, request_id)
             if not sending.has_result:
-                await self._keep(sending, _unexpected(request_id))
+                await self._keep(sending, unexpected(request_id))
         return None
 
     def _keepsake(self, sending: "Sending", answer: bytes | None, problem: BaseException | None) -> Kept | None:
@@ -145,7 +145,7 @@ class LocalWay:
             return sending.result(200, answer)
         if not isinstance(problem, Exception):
             return None  # we are being stopped
-        error = problem if isinstance(problem, OtariError) else _unexpected(sending.request_id)
+        error = problem if isinstance(problem, OtariError) else unexpected(sending.request_id)
         if sending.may_pass(error):
             return None
         return sending.result(error.status, self._endpoints.error_body(sending.batch.endpoint, error))
@@ -210,10 +210,6 @@ async def _ended(tasks: set[asyncio.Task[None]]) -> None:
 
 def _told(sending: Sending, refused: OtariError) -> tuple[str, str]:
     return sending.batch.batch_id, refused.detail or refused.message
-
-
-def _unexpected(request_id: str) -> OtariError:
-    return OtariError(Kind.INTERNAL, f"Internal error. The log has it under request id {request_id}")
 
 
 def _note_arrival(job: Job) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from otari.domain.access import Principal
-from otari.domain.batch import INPUT_LOST, Batch, BatchStore, Ending, LineProblem, LineResult
+from otari.domain.batch import INPUT_LOST, Batch, BatchStore, Ending, LineProblem, LineResult, Progress
 from otari.domain.catalog import ModelRef
 from otari.domain.errors import Kind, OtariError
 from otari.gateway.batches.input import InputCheck, WrongLine, is_blank, read_line
@@ -100,10 +100,11 @@ class BatchRunner:
             job.cancel()
             self._wake(batch.batch_id)
 
-    async def asked(self, batch: Batch) -> None:
-        """Its owner asks how it stands: its provider is asked, if it is there and was not asked just now."""
-        if self._remote is not None and batch.batch_id in self._jobs:
-            await self._remote.asked(batch.batch_id)
+    async def asked(self, batch: Batch) -> Progress | None:
+        """Its owner asks how it stands: what its provider tells, if it is there; asked anew, unless it was just now."""
+        if self._remote is None or batch.batch_id not in self._jobs:
+            return None
+        return await self._remote.asked(batch.batch_id)
 
     def drain(self) -> None:
         """Begin nothing more: the gateway is about to stop."""
@@ -198,7 +199,7 @@ class BatchRunner:
         except OtariError as error:
             if error.code != INPUT_LOST:
                 raise
-            return await self._store.wind_up(batch.batch_id, "failed", [_problem(error)])
+            return await self._store.wind_up(batch.batch_id, "failed", [LineProblem.of(error)])
         if over == "stopped":
             return batch
         return await self._store.wind_up(batch.batch_id, over or "completed")
@@ -222,7 +223,7 @@ class BatchRunner:
         except OtariError as error:
             if error.kind is Kind.UNAVAILABLE:
                 raise
-            problems.append(_problem(error))
+            problems.append(LineProblem.of(error))
         await self._store.refuse(batch.batch_id, problems)
 
     def _blocks(self, batch: Batch) -> AsyncGenerator[Sequence[bytes | None], None]:
@@ -264,7 +265,3 @@ class BatchRunner:
                         continue  # of a batch that was cancelled before anybody looked at its lines
                     found.append(LineResult(number, line.custom_id, "", 0, None, code, message))
                 yield found
-
-
-def _problem(error: OtariError) -> LineProblem:
-    return LineProblem(error.code or error.kind.value, error.message, None, error.param)

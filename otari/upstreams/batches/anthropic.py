@@ -61,6 +61,7 @@ class AnthropicBatches:
                 spool.write(body + b"}")
                 comma = b","
             spool.write(b"]}")
+            spool.seal()
             told = await self._api.post(attempt, batch_id, _PATH, spool, JSON_TYPE)
         return self._read(attempt, told.doc)
 

@@ -77,6 +77,7 @@ class GeminiBatches:
             async for number, body in at_most(self.lines_max, lines()):
                 written += 1
                 spool.write(b'{"key":"%d","request":%b}\n' % (number, body))
+            spool.seal()
             if written <= _INLINE_MAX_LINES and spool.size <= _INLINE_MAX_BYTES:
                 source: Doc = {"requests": {"requests": [_inline(line) for line in spool.read().splitlines()]}}
             else:

@@ -58,6 +58,7 @@ class MistralBatches:
             async for number, body in at_most(self.lines_max, lines()):
                 asked = {key: value for key, value in orjson.loads(body).items() if key != "model"}
                 spool.write(b'{"custom_id":"%d","body":%b}\n' % (number, orjson.dumps(asked)))
+            spool.seal()
             file = await self._api.upload(attempt, batch_id, "/files", spool)
         job = {
             "input_files": [file],

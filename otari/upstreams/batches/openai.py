@@ -53,6 +53,7 @@ class OpenAIBatches:
             async for number, body in at_most(self.lines_max, lines()):
                 spool.write(b'{"custom_id":"%d","method":"POST","url":"%b","body":' % (number, endpoint.encode()))
                 spool.write(body + b"}\n")
+            spool.seal()
             file = await self._api.upload(attempt, batch_id, "/files", spool)
         asked = {
             "input_file_id": file,

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from otari.domain.batches import BatchLine
+from otari.domain.batches import BatchLine, on_disk
 from otari.domain.errors import Kind, OtariError
 
 _PIECE_BYTES = 64 * 1024
@@ -16,10 +16,11 @@ _MIB = 1 << 20
 class Spool:
     """A body (see `Body`) without a name on disk: it is gone when it is closed, or when the process ends.
 
-    `folder` is where the disk has room (None: the system's place for such files). Writing raises OtariError(TOO_LARGE)
-    beyond `limit_bytes`.
+    `folder` is where the disk has room (None: the system's place for such files). When it has none, opening, `write`
+    and `seal` raise OtariError(UNAVAILABLE); beyond `limit_bytes`, `write` raises TOO_LARGE.
     """
 
+    @on_disk()
     def __init__(self, folder: Path | None, limit_bytes: int) -> None:
         self.size = 0
         self._limit = limit_bytes
@@ -28,11 +29,13 @@ class Spool:
     def __enter__(self) -> "Spool":
         return self
 
+    @on_disk()
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
 
+    @on_disk()
     def write(self, data: bytes) -> None:
         """Append `data`."""
         self.size += len(data)
@@ -40,9 +43,13 @@ class Spool:
             raise too_large(f"is larger than the {self._limit // _MIB} MiB that the provider takes")
         self._file.write(data)
 
-    def pieces(self) -> Iterator[bytes]:
-        """See `Body`."""
+    @on_disk()
+    def seal(self) -> None:
+        """All is written. What the disk does not take is told here, before anything is sent."""
         self._file.flush()
+
+    def pieces(self) -> Iterator[bytes]:
+        """See `Body`. Not before `seal`."""
         descriptor, at = self._file.fileno(), 0
         while piece := os.pread(descriptor, _PIECE_BYTES, at):
             yield piece

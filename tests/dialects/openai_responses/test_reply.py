@@ -169,6 +169,13 @@ def test_an_answer_repeats_what_was_asked() -> None:
     assert "service_tier" not in doc
 
 
+@pytest.mark.parametrize("kind", [None, {"a": 1}, ["function"], 7])
+def test_a_tool_of_no_kind_is_repeated_as_it_was(kind: object) -> None:
+    asked = ASKED | {"tools": [{"type": kind, "name": "x"}]}
+    doc = RESPONSES.write_reply(Reply("i", "m", (), Finish.END), request_doc=asked)
+    assert doc["tools"] == [{"name": "x"} if kind is None else {"type": kind, "name": "x"}]
+
+
 @given(answers())
 @settings(deadline=None)
 def test_what_is_written_is_read_again(reply: Reply) -> None:

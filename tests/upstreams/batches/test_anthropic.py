@@ -34,13 +34,13 @@ def test_the_vendor_is_one_to_anthropics_own_library() -> None:
                 params = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
                 made = await client.messages.batches.create(requests=[{"custom_id": "1", "params": params}])  # type: ignore[typeddict-item]
                 lines = [vendor.good("1", MESSAGE), vendor.bad("2", 400, "no"), vendor.expired("3")]
+                assert (await client.messages.batches.cancel(made.id)).processing_status == "canceling"
                 vendor.end(made.id, "ended", [*lines, vendor.cancelled("4")])
                 got = await client.messages.batches.retrieve(made.id)
                 counts = got.request_counts
                 assert (counts.succeeded, counts.errored, counts.expired, counts.canceled) == (1, 1, 1, 1)
                 kinds = [line.result.type async for line in await client.messages.batches.results(made.id)]
                 assert kinds == ["succeeded", "errored", "expired", "canceled"]
-                assert (await client.messages.batches.cancel(made.id)).processing_status == "canceling"
                 for line in (*lines, vendor.cancelled("4")):
                     MessageBatchIndividualResponse.model_validate_json(line)
 

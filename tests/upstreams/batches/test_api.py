@@ -58,6 +58,7 @@ def test_a_spool_gives_back_what_was_written_as_often_as_it_is_asked(parts: list
     with Spool(None, 1 << 20) as spool:
         for part in parts:
             spool.write(part)
+        spool.seal()
         assert spool.size == len(b"".join(parts))
         assert b"".join(spool.pieces()) == b"".join(spool.pieces()) == spool.read() == b"".join(parts)
 

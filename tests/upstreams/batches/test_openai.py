@@ -24,12 +24,12 @@ def test_the_vendor_is_one_to_openais_own_library() -> None:
             made = await client.batches.create(
                 input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h", metadata={"a": "b"}
             )
+            assert (await client.batches.cancel(made.id)).status == "cancelling"
             vendor.end(made.id, "completed", [vendor.good("1", {"ok": True})])
             got = await client.batches.retrieve(made.id)
             assert (got.status, got.request_counts and got.request_counts.completed) == ("completed", 1)
             assert orjson.loads((await client.files.content(got.output_file_id or "")).content)["custom_id"] == "1"
             assert [each.id async for each in client.batches.list()] == [made.id]
-            assert (await client.batches.cancel(made.id)).status == "cancelling"
 
     asyncio.run(talk())
 
