@@ -13,6 +13,7 @@ from otari.command.errand import Errand
 from otari.command.parsing import Parser, Verb, id_argument, limit_option, seconds, typed
 from otari.command.progress import Progress
 from otari.command.request import Request, path
+from otari.command.screen import harmless
 from otari.command.show import Column, Record, exact
 from otari.command.trouble import EXIT_LEDGER, Trouble
 
@@ -92,6 +93,8 @@ def _looks(errand: Errand, every_s: int) -> Iterator[Record]:
         except Trouble as trouble:
             if not _may_pass(trouble) or silent_s >= _PATIENCE_S:
                 raise
+            if not silent_s:
+                sys.stderr.write(f"otari: {harmless(str(trouble))}; asking on for up to {_PATIENCE_S} s\n")
             silent_s += every_s
         else:
             silent_s = 0

@@ -12,7 +12,7 @@ from otari.command.parsing import Verb, parse
 from otari.command.place import Place, find_place
 from otari.command.screen import Screen, harmless, stdout_screen
 from otari.command.show import Column, Record, facts, print_json, print_lines, table, zone_line
-from otari.command.trouble import EXIT_FAILED, told
+from otari.command.trouble import EXIT_FAILED, EXIT_INTERRUPTED, told
 
 _PAGE = 1_000
 
@@ -74,7 +74,7 @@ def run(words: Sequence[str], environ: Mapping[str, str] | None = None, now_ms: 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return EXIT_FAILED
+        return EXIT_INTERRUPTED
     except Exception as error:  # one line for the person who typed the command, whatever it was
         code, lines = told(error)
         for line in lines:

@@ -8,6 +8,7 @@ EXIT_FAILED = 1
 EXIT_WRONG_WORDS = 2
 EXIT_IN_USE = 3
 EXIT_LEDGER = 4
+EXIT_INTERRUPTED = 130  # 128 and the number of the signal, as shells say it
 
 
 class Trouble(Exception):

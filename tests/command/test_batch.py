@@ -111,8 +111,19 @@ def test_an_end_that_is_not_good_is_told_and_is_the_exit_code(
 def test_a_gateway_that_starts_again_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     busy = {"detail": "The ledger can not be written at the moment, please retry", "error": {}}
     with scripted((503, busy), (503, busy), (200, a_batch("completed", completed=10))) as gateway:
-        out, _ = run(gateway, capsys, "watch", ID)
+        out, err = run(gateway, capsys, "watch", ID)
     assert out == "completed\t10\t10\t0\n"
+    assert err.count("\n") == 1  # said once, not with every try
+    assert "asking on for up to 120 s" in err
+
+
+def test_who_has_seen_enough_may_leave(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "pause", leave)
+    with scripted((200, a_batch("in_progress"))) as gateway:
+        run(gateway, capsys, "watch", ID, code=130)
 
 
 def test_it_is_not_waited_for_for_ever(capsys: pytest.CaptureFixture[str], pauses: list[float]) -> None:
