@@ -41,7 +41,7 @@ _GPT_4O = Family(
     request=6,
     message=4,
     tools=24,
-    tool=4,
+    tool=7,
     tools_as_types=True,
     picture=by_tiles(85, 170),
 )
@@ -61,7 +61,7 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     (r"gpt-4o|gpt-4\.[15]", _GPT_4O),
     (r"(^|[/:.])o4-mini", replace(_GPT_4O, name="o4-mini", message=5, picture=by_patches(1720))),
     (r"(^|[/:.])o[134](-|$)", replace(_GPT_4O, name="o-series", message=5, picture=by_tiles(75, 150))),
-    (r"gpt-(4|3\.5|35)(?![\d.])", replace(_GPT_4O, name="gpt-4", encoding="cl100k_base", tool=8)),
+    (r"gpt-(4|3\.5|35)(?![\d.])", replace(_GPT_4O, name="gpt-4", encoding="cl100k_base", tool=10)),
     (r"gpt-5[.\d]*-nano", replace(_GPT_5, name="gpt-5-nano", picture=by_patches(2460))),
     (r"gpt-5[.\d]*-mini", replace(_GPT_5, name="gpt-5-mini", picture=by_patches(1620))),
     (r"gpt-5(\.[0-3])?(?![.\d])", _GPT_5),

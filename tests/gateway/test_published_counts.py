@@ -89,6 +89,22 @@ def test_tools_have_no_fewer_tokens_than_published(
     assert ours(model, doc) >= SHORT * published(model, told, functions)
 
 
+# Where the published rule finds more than a type has: short names, and descriptions of a token or none.
+@pytest.mark.parametrize("model", RULES)
+@pytest.mark.parametrize("kind", ["string", "integer"])
+@pytest.mark.parametrize("description", ["", " ", "_", "_,_", "é "])
+@pytest.mark.parametrize("choices", [None, ["_", "__", "___"], ["a_" * times for times in range(1, 7)]])
+def test_the_smallest_properties_have_no_fewer_tokens_than_published(
+    model: str, kind: str, description: str, choices: list[str] | None
+) -> None:
+    field = {"type": kind, "description": description} | ({} if choices is None else {"enum": choices})
+    fields = {"_" * length: field for length in range(1, 9)}
+    function = {"name": "_", "description": "", "input_schema": {"type": "object", "properties": fields}}
+    told = [{"role": "user", "content": ""}]
+    rule = published(model, told, [function] * 6)
+    assert ours(model, {"model": "m", "messages": told, "tools": [function] * 6}) >= SHORT * rule
+
+
 @pytest.mark.parametrize("model", RULES)
 def test_the_tools_of_a_coding_client_are_counted_closely(model: str) -> None:
     told = [{"role": "user", "content": Writer(1).prose(3_000)}]
