@@ -21,8 +21,9 @@ otari.yaml:
 build: ## build otari.pyz, unless it is up to date
 	@PYTHON="$(PYTHON)" scripts/build_zipapp.sh
 
+# What was compiled is kept, whatever the environment says: the workers and the programs that tests start want it again.
 test: $(VENV)/installed ## run the tests in parallel; fails when there are none
-	$(BIN)/python -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_real -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_real -n auto
 
 check: $(VENV)/installed ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -32,9 +33,11 @@ check: $(VENV)/installed ## formatting, lint, types
 bench: $(VENV)/installed build ## measure against the yardstick proxy of the same run
 	$(BIN)/python benchmarks/run.py
 
+# Two files at a time: each has a gateway of its own, on a port that the system chooses. In the order of their names the
+# few long tests do not come last.
 e2e: $(VENV)/installed build ## drive the built file with real clients
 	@scripts/e2e_tools.sh
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 e2e-real: $(VENV)/installed build ## the same against a real model server
 	$(BIN)/python scripts/e2e_real.py

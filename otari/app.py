@@ -1,12 +1,12 @@
 """The composition root: builds every concrete object and takes it down again. Only this file names them all."""
 
 import asyncio
-import importlib.resources
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import orjson
 from aiohttp import web
@@ -14,30 +14,29 @@ from aiohttp import web
 from otari import __version__
 from otari.config import (
     Config,
-    ConfigError,
     limits,
-    load_stub_scripts,
     platform_provider,
     platform_url,
     prices,
     providers,
     senses,
 )
-from otari.config.provider_types import find_type, prices_ids
+from otari.config.provider_types import prices_ids
 from otari.config.shipped import shipped
 from otari.control.batch_account import BatchAccount
 from otari.control.connected import ConnectedControl, Gate
 from otari.control.local import LocalControl, Rules
-from otari.control.open import OpenControl
 from otari.control.otari_ai import Platform, PlatformSettings
-from otari.dialects import DIALECTS, dialects_at
+from otari.dialects import DIALECTS
 from otari.dialects.dialect import Dialect
 from otari.dialects.openai_errors import read_error
 from otari.domain.access import Access
 from otari.domain.batches import BatchUpstream
-from otari.domain.catalog import Catalog, Provider
+from otari.domain.catalog import Catalog
 from otari.domain.default_prices import DefaultPrices
+from otari.domain.names import RANDOM_NAMES, Names
 from otari.domain.ports import Attempt, ControlPlane, Upstream
+from otari.domain.provider import Provider
 from otari.domain.redaction import LogFilter, Redactor
 from otari.domain.secret import Secret
 from otari.domain.tokens import ENCODINGS, Approximate, Counter, Tokenizer
@@ -57,25 +56,18 @@ from otari.store.batch_shelf import BatchShelf, keep_with
 from otari.store.db import Database
 from otari.store.file_shelf import FileShelf
 from otari.store.files import FileLimits
-from otari.store.near_writer import NearWriter
 from otari.store.writer import Writer
 from otari.upstreams.absent import AbsentUpstream
 from otari.upstreams.batches import batch_upstreams
 from otari.upstreams.live import ErrorReader, LiveUpstream
-from otari.upstreams.stub.act import Props
-from otari.upstreams.stub.defaults import CLOCK, Defaults
-from otari.upstreams.stub.desk import Desk
-from otari.upstreams.stub.script import Script, ScriptError, Source, read_scripts
-from otari.upstreams.stub.sessions import Session, Sessions
-from otari.upstreams.stub.stub import StubUpstream
-from otari.web.arrivals import Arrivals
-from otari.web.desk import DESK, desk_routes
+from otari.upstreams.trust import trusted
+from otari.web.guard import Route
 from otari.web.idempotency import Replays
 from otari.web.limits import Limits
 from otari.web.metrics import Meters
-from otari.web.server import DOOR
-from otari.web.table import ROUTES, mount
-from otari.web.visit import HOUSE, Books, House, new_request_id
+from otari.web.router import mount
+from otari.web.table import ROUTES
+from otari.web.visit import HOUSE, Books, House
 from otari.web.watch import Streams
 
 _SQLITE = "sqlite:///"
@@ -87,8 +79,7 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Plane:
+class Plane(NamedTuple):
     """Who decides and accounts in this run, and what there is only beside it.
 
     `mode` says which routes are served. `platform` is the address of whoever decides elsewhere. `master_key` and
@@ -112,65 +103,62 @@ class Plane:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tape:
-    """What real providers are asked through: `wrap` makes it of their upstream. Its `script` answers before them."""
+class Surroundings(NamedTuple):
+    """What those who play need to know of the run. `access` is what `/stub/…` takes; None: nobody is answered there."""
 
-    script: Script
-    wrap: Callable[[Upstream, Props], Upstream]
+    config: Config
+    serving: Sequence[Provider]
+    live: Upstream
+    dialects: Mapping[str, Dialect]
+    tokenizers: Mapping[str, Tokenizer]
+    access: Access | None
+
+
+class Stage(Protocol):
+    """What scripts play in a run. `upstreams` are who answers for which `Provider.via`, `routes` further rows."""
+
+    upstreams: Mapping[str, Upstream]
+    routes: Sequence[Route]
+
+    def batches(self, via: str) -> BatchUpstream | None:
+        """Who takes batches as a whole for a scripted provider."""
+        ...
+
+    def enter(self, app: web.Application) -> None:
+        """Take part in what the application does."""
+        ...
+
+
+class Play(Protocol):
+    """Scripts in the place of providers, or before them: `otari.stage` has the plays that there are."""
+
+    def providers(self, configured: Sequence[Provider], *, free: bool) -> Sequence[Provider]:
+        """The providers to serve. `free`: what a script plays costs nothing, unless a price was set for it."""
+        ...
+
+    def stage(self, around: Surroundings) -> Stage:
+        """Set the stage. Raises ConfigError for a script that can not be read."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What may be chosen beside the configuration: who is let in, whose clock counts, and who has every model.
+    """What may be chosen beside the configuration: who is let in, whose clock counts, who answers.
 
-    With `script`, every provider answers from it; there is one more that has all models which nobody else has, and
-    it speaks the dialects `speaks`. `desk` is the access that `/stub/…` takes; None: as the configuration says.
-    `furnish` hears of every session before its first request; a `tape` stands between us and real providers.
+    Without a `play`, stubs of the configuration play their own scripts. `desk` is the access that `/stub/…` takes;
+    None: as the configuration says. `anything_from` names the provider of all models which nobody else has. `names`
+    are what files and batches are called, `dated_ms` is by what clock they are dated, if not by everybody's.
     """
 
     control: type[LocalControl] = LocalControl
     dialects: Mapping[str, Dialect] = field(default_factory=lambda: DIALECTS)
-    script: Script | None = None
-    speaks: tuple[str, ...] = tuple(DIALECTS)
+    play: Play | None = None
     desk: Access | None = None
-    furnish: Callable[[Session], object] | None = None
-    tape: Tape | None = None
+    anything_from: str | None = None
     redactor: Redactor = field(default_factory=Redactor)
     writer: type[Writer] = Writer
-
-    @classmethod
-    def scripted(
-        cls,
-        script: Script,
-        speaks: tuple[str, ...] = tuple(DIALECTS),
-        furnish: Callable[[Session], object] | None = None,
-    ) -> "Setting":
-        """For a run in which a script is every model, and nobody needs a key."""
-        clock = script.defaults.clock
-        dialects = DIALECTS if clock is None else dialects_at(lambda: clock)
-        return cls(OpenControl, dialects, script, speaks, Access.KEY, furnish, writer=NearWriter)
-
-    def providers(self, configured: Sequence[Provider], *, free: bool) -> list[Provider]:
-        """The providers to serve. Every stub is an upstream of its own. `free`: what a script plays costs nothing,
-        unless a price was set for it.
-        """
-        if self.script is None:
-            return [replace(each, via=f"stub:{each.name}") if each.via == "stub" else each for each in configured]
-        kind = find_type(ANYTHING)
-        assert kind is not None, "the stub is a shipped type"
-        operations = {str(word): flavour for word, flavour in kind.operations.items()}
-        found = [
-            replace(each, via=f"stub:{each.name}", secret=None, headers=(), free=free, operations=operations)
-            for each in configured
-        ]
-        if not any(each.name == ANYTHING for each in found):
-            every = Provider(ANYTHING, f"stub:{ANYTHING}", speaks=self.speaks, models=kind.models, usage_source="stub")
-            found.append(replace(every, free=True, operations=operations))
-        return found
-
-
-ANYTHING = "stub"  # the provider (and its type) of every model that no other one has, where a script is every model
+    names: Names = RANDOM_NAMES
+    dated_ms: Callable[[], int] | None = None
 
 
 @dataclass(slots=True)
@@ -187,7 +175,6 @@ class Gateway:
     providers: tuple[Provider, ...]
     plane: Plane
     counting: Counting
-    desk: Desk
     batches: BatchRunner | None
     patience_s: float
 
@@ -195,6 +182,12 @@ class Gateway:
     def control(self) -> LocalControl | ConnectedControl:
         """Who decides and accounts."""
         return self.plane.control
+
+    def prepare(self) -> None:
+        """Read the certificates beside the first requests, or the first one that needs them would wait for them."""
+        asked = (provider.base_url for provider in self.providers if provider.via == "live")
+        if any(url.startswith("https:") for url in (self.plane.platform or "", *asked)):
+            asyncio.get_running_loop().run_in_executor(None, trusted)
 
     async def end_batches(self) -> None:
         """Wait for what is under way for batches, as long as there is patience for it."""
@@ -230,22 +223,19 @@ async def build(
     Raises ConfigError for what only shows now (an unreadable stub script), StoreError when the ledger can not be used.
     """
     setting = setting or Setting()
-    access = setting.desk or (Access.MASTER if config.enable_stub_control else None)
-    sessions = Sessions(keeps=access is not None)
-    sessions.on_new = setting.furnish
     redactor = _redactor(config, setting.redactor)
     tokenizers = {name: Tokenizer(name, _token_table) for name in ENCODINGS}
     counter = _counter(config, tokenizers)
     live = LiveUpstream(_error_readers(), redactor, __version__)
-    serving = tuple(setting.providers(_serving(config, environ, redactor), free=not config.default_pricing))
-    stubs = _stubs(serving, config, setting, tokenizers, sessions)
-    upstreams: dict[str, Upstream] = {"live": live, "absent": AbsentUpstream(), **stubs}
-    scripts = [stub.script for stub in stubs.values()]
-    if setting.script is not None:
-        upstreams["live"] = AbsentUpstream()  # nothing leaves the house, whatever is configured
-    if setting.tape is not None:
-        upstreams["live"] = _taped(live, setting.tape, setting.dialects, sessions)
-        scripts.append(setting.tape.script)
+    access = setting.desk or (Access.MASTER if config.enable_stub_control else None)
+    serving: Sequence[Provider] = _serving(config, environ, redactor)
+    play, stage = setting.play or _own_play(serving, access), None
+    if play is not None:
+        serving = play.providers(serving, free=not config.default_pricing)
+        stage = play.stage(Surroundings(config, serving, live, setting.dialects, tokenizers, access))
+    upstreams: dict[str, Upstream] = {"live": live, "absent": AbsentUpstream()}
+    if stage is not None:
+        upstreams |= stage.upstreams
     database = Database.open(database_path(config), durability=config.durability, now_ms=now_ms, writer=setting.writer)
     meters = Meters(database) if config.enable_metrics else None
     try:
@@ -263,32 +253,30 @@ async def build(
         conversations.attachments = _attachments(config, plane, conversations)
     app = web.Application(client_max_size=config.json_max_bytes)
     app[HOUSE] = house = _house(config, plane, conversations, counting, now_ms)
-    app[DESK] = desk = Desk(sessions, scripts)
-    routes = ROUTES if access is None else (*ROUTES, *desk_routes(access))
+    routes = (*ROUTES, *(stage.routes if stage else ()))
     mount(app, routes, docs=config.enable_docs, meters=meters, mode=plane.mode)
-    if scripts:
-        arrivals = Arrivals(scripts[0].defaults.session, None if access is None else desk.answered)
-        app[DOOR] = arrivals.noting
-        app.on_shutdown.append(arrivals.close)
+    if stage is not None:
+        stage.enter(app)
     own = live if upstreams["live"] is live else None  # who is played or recorded takes no batches as a whole
-    runner = await _runner(config, plane, house, now_ms, _batch_upstreams(own, stubs, plane))
+    dated_ms = setting.dated_ms or now_ms
+    runner = await _runner(config, plane, house, dated_ms, _batch_upstreams(own, stage, plane))
     if runner is not None:
         app.on_shutdown.append(_draining(runner))
     patience_s = config.shutdown_timeout_s
-    return Gateway(app, database, conversations, live, serving, plane, counting, desk, runner, patience_s)
+    return Gateway(app, database, conversations, live, tuple(serving), plane, counting, runner, patience_s)
 
 
 def _batch_upstreams(
-    live: LiveUpstream | None, stubs: Mapping[str, StubUpstream], plane: Plane
+    live: LiveUpstream | None, stage: Stage | None, plane: Plane
 ) -> Callable[[Attempt], BatchUpstream | None]:
     """Who takes batches as a whole for an attempt: a stub by its name, real providers by the flavour of their API."""
-    scripted = {via: stub.batches for via, stub in stubs.items() if stub.batches is not None}
     folder = None if plane.batches is None else plane.batches.folder
     flavours = {} if live is None else batch_upstreams(live, folder)
 
     def find(attempt: Attempt) -> BatchUpstream | None:
-        flavour = attempt.operations.get("batches", "")
-        return flavours.get(flavour) if attempt.via == "live" else scripted.get(attempt.via)
+        if attempt.via == "live":
+            return flavours.get(attempt.operations.get("batches", ""))
+        return None if stage is None else stage.batches(attempt.via)
 
     return find
 
@@ -319,10 +307,12 @@ async def _runner(
         control.principal_of,
         at_once=config.batch_concurrency,
         line_max_bytes=config.json_max_bytes,
-        new_request_id=new_request_id,
+        new_request_id=lambda batch_id, line: shelf.files.names.request(batch_id, line, now_ms()),
     )
     runner = BatchRunner(shelf, local, control, line_max_bytes=config.json_max_bytes, now_ms=now_ms, remote=remote)
     shelf.on_added, shelf.on_cancelled, shelf.on_asked = runner.take, runner.cancel, runner.asked
+    if plane.books is not None:
+        plane.books.users.on_cancelled = runner.cancel
     await runner.start()
     return runner
 
@@ -379,7 +369,7 @@ async def _standalone(
     setting: Setting,
 ) -> Plane:
     """Keys, budgets and prices of our own database."""
-    vendors = DefaultPrices(orjson.loads(shipped("prices.json")), prices_ids())
+    vendors = DefaultPrices(lambda: orjson.loads(shipped("prices.json")), prices_ids())
     catalog = Catalog(
         serving,
         config.aliases,
@@ -387,7 +377,7 @@ async def _standalone(
         limits=limits(config),
         default_limits=vendors.limits,
         senses=senses(config),
-        anything_from=None if setting.script is None else ANYTHING,
+        anything_from=setting.anything_from,
     )
     control, first = await setting.control.start(
         database,
@@ -406,9 +396,10 @@ async def _standalone(
     if meters is not None:
         control.on_settled = meters.settled
     control.keeper = keep_with
-    account = BatchAccount(database, control, catalog, config.on_crash)
+    dated_ms = setting.dated_ms or now_ms
+    account = BatchAccount(database, control, catalog, config.on_crash, dated_ms)
     account.on_settled = control.on_settled
-    files = await _files(config, database, now_ms)
+    files = await _files(config, database, dated_ms, setting.names)
     return Plane(
         mode="standalone",
         control=control,
@@ -423,7 +414,7 @@ async def _standalone(
         ),
         replays=Replays(database, config.idempotency_hours, now_ms),
         files=files,
-        batches=None if files is None else await BatchShelf.open(database, files, now_ms),
+        batches=None if files is None else await BatchShelf.open(database, files, dated_ms),
         batch_control=control,
         batch_account=account,
         documents=DocumentReader() if config.file_understanding_enabled else None,
@@ -433,7 +424,7 @@ async def _standalone(
     )
 
 
-async def _files(config: Config, database: Database, now_ms: Callable[[], int]) -> FileShelf | None:
+async def _files(config: Config, database: Database, now_ms: Callable[[], int], names: Names) -> FileShelf | None:
     """Where the files of users are kept; None when they are not. Raises StoreError."""
     if not config.files_enabled:
         return None
@@ -446,7 +437,7 @@ async def _files(config: Config, database: Database, now_ms: Callable[[], int]) 
         user_bytes=config.files_max_user_bytes,
         kept_ms=None if hours is None else hours * _MS_PER_HOUR,
     )
-    return await FileShelf.open(database, folder, limits, now_ms)
+    return await FileShelf.open(database, folder, limits, now_ms, names)
 
 
 def _notes(config: Config, recovered: int) -> Iterable[str]:
@@ -476,7 +467,7 @@ async def _connected(
     gate = Gate(told.streaming_first_chunk_timeout_ms / 1000, told.streaming_final_attempt_extra_timeout_ms / 1000)
     control, recovered = await ConnectedControl.start(
         database,
-        Platform(settings, token, __version__, redactor),
+        Platform(settings, token, __version__, redactor, trust=trusted),
         platform_provider,
         now_ms,
         gate=gate,
@@ -504,62 +495,22 @@ def _error_readers() -> Mapping[str, ErrorReader]:
 
 
 def _serving(config: Config, environ: Mapping[str, str], redactor: Redactor) -> Sequence[Provider]:
-    """The configured providers; the redactor learns their secrets."""
+    """The configured providers, every stub an upstream of its own; the redactor learns their secrets."""
     found = providers(config, environ)
     for provider in found:
         for secret in (provider.secret, *(value for _, value in provider.headers)):
             if secret is not None:
                 redactor.learn(secret, keep=True)
-    return found
+    return [replace(each, via=f"stub:{each.name}") if each.via == "stub" else each for each in found]
 
 
-def _stubs(
-    serving: Sequence[Provider],
-    config: Config,
-    setting: Setting,
-    tokenizers: Mapping[str, Tokenizer],
-    sessions: Sessions,
-) -> dict[str, StubUpstream]:
-    """The scripted providers, which share `sessions`. Raises ConfigError for a script that can not be read."""
-    found = {}
-    for provider in serving:
-        if provider.via.startswith("stub:"):
-            script = setting.script or read_stub_script(config, provider.name)
-            counter = _script_counter(script.defaults, tokenizers)
-            found[provider.via] = StubUpstream(setting.dialects, counter, script, sessions=sessions)
-    return found
+def _own_play(serving: Sequence[Provider], access: Access | None) -> Play | None:
+    """That of the configuration's stubs; None where there are none, and nobody is answered under `/stub/`."""
+    if access is None and not any(provider.via.startswith("stub:") for provider in serving):
+        return None
+    from otari.stage import Configured  # with it comes everything that scripts are made of
 
-
-def _taped(live: Upstream, tape: Tape, dialects: Mapping[str, Dialect], sessions: Sessions) -> Upstream:
-    """Real providers behind a tape. What its script answers is counted roughly, without limits."""
-    clock = tape.script.defaults.clock or CLOCK
-    props = Props(tape.script, sessions, dialects, Approximate(), None, asyncio.sleep, lambda: clock)
-    return tape.wrap(live, props)
-
-
-def _script_counter(defaults: Defaults, tokenizers: Mapping[str, Tokenizer]) -> Counter:
-    return Approximate() if defaults.tokens == "approx" else tokenizers[defaults.tokens]
-
-
-def read_stub_script(config: Config, provider: str) -> Script:
-    """The script of a stub provider; without one configured, the shipped example. Raises ConfigError."""
-    settings = config.providers.get(provider)
-    path = settings.script if settings is not None else None
-    try:
-        return read_stub_scripts([] if path is None else [path])
-    except ConfigError as error:
-        raise ConfigError(tuple(f"providers.{provider}.script: {p}" for p in error.problems)) from None
-
-
-def read_stub_scripts(paths: Sequence[str]) -> Script:
-    """The script in these files and folders, and in what they include; without any, the shipped example.
-
-    Raises ConfigError.
-    """
-    try:
-        return read_scripts(Source(*file) for file in load_stub_scripts(paths))
-    except ScriptError as error:
-        raise ConfigError(error.problems) from None
+    return Configured()
 
 
 # ---- what both need ----
@@ -583,7 +534,7 @@ def _counter(config: Config, tokenizers: Mapping[str, Tokenizer]) -> Counter:
 
 
 def _token_table(name: str) -> bytes:
-    return importlib.resources.files("otari.data").joinpath(f"{name}.pk").read_bytes()
+    return shipped(f"{name}.pk")
 
 
 def database_path(config: Config) -> Path:

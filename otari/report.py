@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from otari.config import Loaded, platform_url
-from otari.domain.catalog import Price, Provider
+from otari.domain.price import Price
+from otari.domain.provider import Provider
 
 
 def check_report(

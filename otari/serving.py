@@ -60,10 +60,12 @@ def _failed(code: int, *lines: str) -> int:
 async def _run(loaded: Loaded, port_file: str | None) -> int:
     gateway = await build(loaded.config, loaded.environ)
     async with listening(gateway, loaded.config) as (runner, port):
+        signals = hear_signals()
         _greet(loaded, gateway, port)
         if port_file is not None:
             write_whole(Path(port_file), f"{port}\n")
-        return await until_stopped(runner, gateway)
+        gateway.prepare()
+        return await until_stopped(runner, gateway, signals)
 
 
 @asynccontextmanager
@@ -85,12 +87,17 @@ async def listening(gateway: Gateway, config: Config) -> AsyncIterator[tuple[web
         await gateway.close()
 
 
-async def until_stopped(runner: web.AppRunner, gateway: Gateway) -> int:
-    """Wait for a signal, then drain: no new connections, running requests may end. A second signal stops at once."""
+def hear_signals() -> asyncio.Queue[int]:
+    """Where signals that ask for the end come in: from now on, which is before anybody is told where we are."""
     signals: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    return signals
+
+
+async def until_stopped(runner: web.AppRunner, gateway: Gateway, signals: asyncio.Queue[int]) -> int:
+    """Wait for a signal, then drain: no new connections, running requests may end. A second signal stops at once."""
     await signals.get()
     log.info("draining: no new requests, running ones may end (stop at once with a second signal)")
     gateway.conversations.stopping = True
@@ -144,11 +151,16 @@ def _greet(loaded: Loaded, gateway: Gateway, port: int) -> None:
     )
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that appears whole, or not at all. Raises OSError, which names it."""
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file that appears whole, or not at all. Raises OSError, which names it.
+
+    `mode` is who may read it, as far as the process allows that at all.
+    """
     waiting = path.with_name(path.name + ".new")
     try:
-        waiting.write_text(text)
+        waiting.unlink(missing_ok=True)
+        with open(waiting, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(text)
         os.replace(waiting, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from otari.cli import USAGE_ERROR
+from otari.interrupts import ending_at_once
 
 VERBS = ("serve", "check", "routes")
 NOUNS = ("keys", "users", "budgets", "prices", "usage", "batch")
@@ -31,8 +32,8 @@ def run(words: Sequence[str]) -> int:
     words = list(words)
     verb = words.pop(0) if words and not words[0].startswith("-") else "serve"
     if verb in NOUNS:
-        from otari.command import errand  # with it comes everything that prints tables
-
+        with ending_at_once():
+            from otari.command import errand  # with it comes everything that prints tables
         return errand.run([verb, *words])
     if verb == "stub":
         from otari.stub.verb import run_words  # what it needs depends on the words that follow
@@ -64,7 +65,8 @@ def serve(options: argparse.Namespace) -> int:
     """Run the gateway until it is told to stop."""
     gc.disable()  # until everything is built: what is loaded now is no garbage
     os.umask(0o077)  # the ledger and everything beside it is for its owner only
-    from otari.config import ConfigError
+    with ending_at_once():
+        from otari.config import ConfigError
 
     overrides = {
         f"OTARI_{name.upper()}": str(value)
@@ -75,8 +77,10 @@ def serve(options: argparse.Namespace) -> int:
         loaded = _load(options.config, overrides)
     except ConfigError as error:
         return _config_problems(error)
-    from otari.serving import run_gateway
+    from otari.upstreams.trust import unread
 
+    with unread(), ending_at_once():
+        from otari.serving import run_gateway
     return run_gateway(loaded, port_file=options.port_file)
 
 
@@ -90,7 +94,7 @@ def check(path: str | None, *, as_json: bool) -> int:
         priced = prices(loaded.config)
         for provider in serving:
             if provider.via == "stub":
-                from otari.app import read_stub_script  # heavy: loaded only where there is a script to read
+                from otari.stage import read_stub_script  # heavy: loaded only where there is a script to read
 
                 read_stub_script(loaded.config, provider.name)
     except ConfigError as error:

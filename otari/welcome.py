@@ -5,13 +5,12 @@ Plain lines on a pipe, a little colour on a terminal. A key stands alone on its 
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from otari.domain.catalog import Provider
+from otari.domain.provider import Provider
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(NamedTuple):
     """The facts to print. `master_key` and `api_key` are set only when they were made just now; `platform` is the
     control plane that the gateway is connected to.
     """

@@ -8,7 +8,7 @@ that is skipped could be the one that doubles a price.
 The file is JSON with a line for each model, so that a change of prices can be read as a difference. `match` names the
 models that an entry is for: a text is a whole name, an object a pattern, a list means "any of these", all in lower
 case. `context` is the context window in tokens, where the package tells it. Rates are pico-USD, under the names of
-`otari.domain.catalog.Price`. The last price in the list that holds at the asked time counts, the first if none does; an
+`otari.domain.price.Price`. The last price in the list that holds at the asked time counts, the first if none does; an
 entry without rates is known and has no price.
 """
 

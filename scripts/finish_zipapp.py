@@ -3,7 +3,8 @@
 The result depends on nothing but the contents: entries are sorted, dated 1980-01-01 and have plain modes; the
 build id, which names the folder that users unpack into, is a digest of everything in it. Compiled Python goes
 in as well, in the form that is never compared with its source ("unchecked hash"): unpacking does not keep
-file times, and a cache that is read-only could not be compiled into.
+file times, and a cache that is read-only could not be compiled into. Most of it lies in one file, which is
+faster to unpack and to import from (`zipapp_modules.py`).
 """
 
 import importlib.util
@@ -15,37 +16,62 @@ import zipfile
 from hashlib import sha256
 from pathlib import Path
 
+import zipapp_modules
+
 UNPACKED = "site-packages/"
 UNCHECKED_HASH = 0b01  # flags word of PEP 552
 # These are imported from the archive itself, where Python looks for compiled files beside the source.
 READ_IN_PLACE = (
     "__main__.py",
     "_bootstrap/",
+    "zipapp_modules.py",
     "site-packages/otari/__init__.py",
     "site-packages/otari/cli.py",
 )
+# Packages that no start needs: they are loaded at their first use, or in a process of their own.
+NEEDED_LATER = ("pypdf/", "regex/", "tiktoken/", "tiktoken_ext/")
+# What is imported without the file of modules, and so is compiled beside its source: these packages, and what the
+# process loads that reads documents. It is told nothing but where to look.
+READ_APART = (*NEEDED_LATER, "otari/__init__.py", "otari/domain/", "otari/extraction/")
+
+
+def code_of(name: str, source: bytes) -> bytes:
+    """The marshalled code of `source`. The name in it is relative."""
+    code = compile(source, name.removeprefix(UNPACKED), "exec", dont_inherit=True, optimize=0)
+    return marshal.dumps(code)
 
 
 def compiled(name: str, source: bytes) -> bytes:
-    """A .pyc file for `source`. The name in it is relative; the importer puts the real one in."""
-    code = compile(source, name.removeprefix(UNPACKED), "exec", dont_inherit=True, optimize=0)
+    """A .pyc file for `source`. The importer puts the real name in."""
     flags = UNCHECKED_HASH.to_bytes(4, "little")
-    return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + marshal.dumps(code)
+    return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + code_of(name, source)
 
 
 def with_compiled(entries: dict[str, bytes]) -> dict[str, bytes]:
-    """`entries` and a compiled file for every Python file in it."""
+    """`entries` and a compiled file for every Python file that is imported from its folder or from the archive."""
     result = dict(entries)
     for name in sorted(entries):
-        if not name.endswith(".py"):
-            continue
-        code = compiled(name, entries[name])
-        if name.startswith(UNPACKED):
+        place = name.removeprefix(UNPACKED)
+        if place != name and place.startswith(READ_APART) and name.endswith(".py"):
             folder, _, file = name.rpartition("/")
-            result[f"{folder}/__pycache__/{file[:-3]}.{sys.implementation.cache_tag}.pyc"] = code
-        if name.startswith(READ_IN_PLACE):
-            result[name + "c"] = code
+            cached = f"{folder}/__pycache__/{file[:-3]}.{sys.implementation.cache_tag}.pyc"
+            result[cached] = compiled(name, entries[name])
+        if name.startswith(READ_IN_PLACE) and name.endswith(".py"):
+            result[name + "c"] = compiled(name, entries[name])
     return result
+
+
+def modules_file(entries: dict[str, bytes]) -> bytes:
+    """The file with the code of all modules that a start may need."""
+    codes = {}
+    for name in sorted(entries):
+        place = name.removeprefix(UNPACKED)
+        if place != name and name.endswith(".py") and not place.startswith(NEEDED_LATER):
+            codes[place[:-3]] = code_of(name, entries[name])
+    doubled = [name for name in entries if name.endswith(".so") and name[len(UNPACKED) :].split(".")[0] in codes]
+    if doubled:
+        raise ValueError(f"{', '.join(doubled)} would not be found: there is a Python file of that name")
+    return zipapp_modules.packed(codes)
 
 
 def build_id(entries: dict[str, bytes]) -> str:
@@ -98,7 +124,8 @@ def main() -> int:
         print(f"refused: {', '.join(links)} would run code at every start", file=sys.stderr)
         return 1
     del entries["__main__.py"]
-    entries = with_compiled(entries)
+    entries["zipapp_modules.py"] = Path(zipapp_modules.__file__).read_bytes()
+    entries |= with_compiled(entries) | {UNPACKED + zipapp_modules.NAME: modules_file(entries)}
     build = build_id(entries)
     settings = json.loads(entries["environment.json"]) | {
         "build_id": build,

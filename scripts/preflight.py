@@ -3,8 +3,8 @@
 The build (`finish_zipapp.py`) puts this in the place of shiv's `__main__.py` and fills in the words between @
 signs. What it adds to shiv: one clear line instead of a traceback when something around us is wrong; answers
 to `--help` and `version` straight from the file; a cache folder that nobody else can write to, found even
-without a home; repair of a cache that has lost files; removal of old ones; and no packages of somebody else
-in place of ours.
+without a home; repair of a cache that has lost files; removal of old ones; no packages of somebody else in
+place of ours; and a start that reads little of the file itself.
 
 Every start pays for what happens here: imports that only some starts need are made where they are needed. It
 must be readable for any Python since 3.7, so that an older one is told what is missing instead of a syntax
@@ -24,6 +24,7 @@ ANSWERED_FIRST = ("help", "version", "--version", "-V", "wait-ready")
 ANSWERED_ANYWHERE = ("--help", "-h")
 STALE_S = 30 * 24 * 3600
 WRONG_SURROUNDINGS = 78  # EX_CONFIG of sysexits.h
+INTERRUPTED = 130  # 128 and the number of the signal, as shells say it
 
 
 def fail(sentence: str) -> None:
@@ -217,15 +218,28 @@ def remove_unused(folder: str, oldest: float) -> None:
         return  # somebody else has just removed it, or it is not ours
 
 
-def find_libraries(archive: str) -> None:
-    """Have the libraries unpacked, and tell shiv where."""
+def find_libraries(archive: str) -> str:
+    """The folder that the libraries were unpacked into, and are below `site-packages`."""
     cache = f"{os.path.basename(os.path.realpath(archive))}_{BUILD_ID}"
     root = named_root(cache) or usual_root(cache)
     folder = os.path.join(root, cache)
     unpack(archive, folder)
     mark_used(folder)
     remove_stale(root, cache)
-    os.environ["SHIV_ROOT"] = root
+    return folder
+
+
+def asks_shiv() -> bool:
+    """Whether one of the variables is set that make shiv do something else than start Otari."""
+    return any(name.startswith("SHIV_") and name != "SHIV_ROOT" for name in os.environ)
+
+
+def put_on_path(archive: str, libraries: str) -> None:
+    """Have imports look into `libraries`: after the standard library, before packages that are installed."""
+    sys.path[:] = [entry for entry in sys.path if entry != archive]  # all that was wanted of it is loaded
+    installed = ("site-packages", "dist-packages")
+    at = next((n for n, entry in enumerate(sys.path) if os.path.basename(entry) in installed), len(sys.path))
+    sys.path.insert(at, libraries)
 
 
 def answered_at_once() -> bool:
@@ -248,11 +262,25 @@ def main() -> None:
         sys.exit(cli.main())
     # Others can not change what we write, whatever the umask was. Keeping readers out is the folder's matter.
     os.umask(os.umask(0o022) | 0o022)
-    find_libraries(archive)
-    from _bootstrap import bootstrap  # type: ignore[import-not-found]  # shiv's, in the archive only
+    folder = find_libraries(archive)
+    libraries = os.path.join(folder, "site-packages")
+    from zipapp_modules import import_out_of  # beside this file in the archive, too
 
-    bootstrap()
+    import_out_of(libraries)
+    if asks_shiv():
+        from _bootstrap import bootstrap  # type: ignore[import-not-found]  # shiv's, in the archive only
+
+        os.environ["SHIV_ROOT"] = os.path.dirname(folder)
+        bootstrap()
+        return
+    put_on_path(archive, libraries)
+    from otari.cli import main as otari
+
+    sys.exit(otari())
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # what it was in the middle of is made good by the next start
+        sys.exit(INTERRUPTED)

@@ -3,7 +3,8 @@
 python -m scripts.write_translation_matrix           write it
 python -m scripts.write_translation_matrix --check   end with 1 when it is not up to date
 
-The cells are asked themselves: each feature of `tests/cells/features` is translated, and what came of it is told.
+The cells are asked themselves: each feature of `tests/cells/features` and each field of `tests/cells/answered` is
+translated, and what came of it is told.
 """
 
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+from tests.cells import answered
 from tests.cells.cell import CLIENTS, SERVERS, Cell
 from tests.cells.features import SERVERS as PROVIDERS
 from tests.cells.features import Fate, Feature, Server, fate, features
@@ -44,12 +46,12 @@ and to no other. What a provider speaks stands in `dialects` of its configuratio
 What the provider's dialect has no word for is left out, or told in another form, and **named**:
 
 - in the header `X-Otari-Dropped` of the answer (at most 2,000 characters of it),
-- in `dropped` of the usage row (`GET /v1/usage/{id}`), which also names parts that a streamed answer lost,
+- in `dropped` of the usage row (`GET /v1/usage/{id}`), which also names what a streamed answer lost,
 - in the log, at level debug.
 
 **`translation: strict`**, of a provider or of a key, refuses such a request instead: 400 with the code
 `translation_loss`, before anything is sent. With an alias the next provider is tried; one that speaks the client's
-dialect never loses anything.
+dialect never loses anything. What an answer loses is named under `strict` too: it is paid for by then.
 
 **Refused in any case**, because silence would do harm: media that the provider can not get, more than one answer where
 there is one, answers in sound, and what only a provider with a memory can do (`previous_response_id`, `store: true`,
@@ -86,15 +88,18 @@ off ends in an error of the client's dialect, never in a good ending. What does 
 
 """
 ENDING = """
-Thinking in Chat Completions has no place among the texts: all of it stands before them. How long written tokens stay in
-the cache is told by Messages alone. Sources, log probabilities, pictures and the steps of tools that a provider ran
-itself do not arrive.
+Thinking in Chat Completions has no place among the texts: all of it stands before them.
+
+Field by field, in the signs of the tables above; what is named is named whether the answer is streamed or not, and so
+is every field that nobody knows. A value that says nothing (null, zero, an empty list) is no loss. Citations of web
+pages count characters: a text of Responses from its own beginning, Chat Completions from that of all the content. In
+Messages they have no place, because Anthropic's own need words that only Anthropic has.
 """
 
 
 def page() -> str:
     """The whole text."""
-    return "".join((HEAD, *map(_client, CLIENTS), ANSWERS, *_answers(), ENDING))
+    return "".join((HEAD, *map(_client, CLIENTS), ANSWERS, *_answers(), ENDING, *map(_server, SERVERS)))
 
 
 def _client(client: str) -> str:
@@ -120,7 +125,28 @@ def _row(feature: Feature, providers: list[Server]) -> str:
     return f"| {feature.name} | {cells} |\n"
 
 
-def _told(what: Fate) -> str:
+def _server(server: str) -> str:
+    """The tables of what a provider of one dialect answers."""
+    clients = [client for client in CLIENTS if client != server]
+    mine = [field for field in answered.fields() if field.server == server]
+    parts = [f"\n### From providers of {TITLES[server]}\n"]
+    for area, members in groupby(mine, key=lambda field: field.area):
+        parts.append(
+            f"\n| {area} | {' | '.join(TITLES[client] for client in clients)} |\n|---{'|---' * len(clients)}|\n"
+        )
+        parts += (_field_row(field, clients) for field in members)
+    reasons = [f"- {field.name}: {field.silent}." for field in mine if field.silent]
+    if reasons:
+        parts += ("\nLeft out without a name:\n\n", "\n".join(reasons), "\n")
+    return "".join(parts)
+
+
+def _field_row(field: answered.Field, clients: list[str]) -> str:
+    cells = " | ".join(_told(answered.fate(field, client, next(iter(field.added)))) for client in clients)
+    return f"| {field.name} | {cells} |\n"
+
+
+def _told(what: Fate | answered.Fate) -> str:
     names = ", ".join(f"`{name}`" for name in what.names)
     return {
         "carried": "yes",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otari.config import Config, ConfigError, Loaded, load, load_stub_script, prices
-from otari.domain.catalog import Price
+from otari.domain.price import Price
 from otari.domain.secret import Secret
 
 KEY = "sk-canary-0123456789abcdef"

@@ -3,7 +3,8 @@
 import pytest
 
 from otari.config import ConfigError, Loaded, limits, load, senses
-from otari.domain.catalog import Limits, Senses
+from otari.domain.catalog import Limits
+from otari.domain.provider import Senses
 
 
 def configured(entries: str) -> Loaded:

@@ -3,7 +3,7 @@
 import pytest
 
 from otari.config import ConfigError, load, prices
-from otari.domain.catalog import Price, Tier
+from otari.domain.price import Price, Tier
 
 
 def configured(entry: str) -> Price:

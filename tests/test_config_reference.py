@@ -22,7 +22,8 @@ from otari.config import (
 from otari.config.document import read_yaml
 from otari.config.provider_types import provider_types
 from otari.config.settings import WITHOUT_MEANING, CapabilitySettings, LimitSettings, PlatformSettings, QuirkSettings
-from otari.domain.catalog import NO_QUIRKS, Limits, Quirks, Senses
+from otari.domain.catalog import Limits
+from otari.domain.provider import NO_QUIRKS, Quirks, Senses
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "otari.yaml.example"

@@ -7,7 +7,7 @@ import pytest
 from otari.config import ConfigError, Loaded, load, providers
 from otari.config.provider_types import provider_types
 from otari.config.providers import SPOKEN
-from otari.domain.catalog import ALL_SENSES, NO_QUIRKS, Provider, Quirks, Senses, Timeouts
+from otari.domain.provider import ALL_SENSES, NO_QUIRKS, Provider, Quirks, Senses, Timeouts
 from otari.domain.secret import Secret
 from otari.operations import OPERATIONS
 

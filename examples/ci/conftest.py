@@ -1,7 +1,6 @@
 """One stub for all tests, and a session of its own for each of them. otari.pyz and stub.yaml lie beside this file."""
 
-import json, subprocess, sys, urllib.request
-import pytest
+import json, subprocess, sys, urllib.parse, urllib.request, pytest
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +17,5 @@ def session(stub, request, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", f"{stub}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", f"sk-stub-{request.node.name}")
     yield
-    assert json.load(urllib.request.urlopen(f"{stub}/stub/journal?session={request.node.name}"))["misses"] == 0
+    journal = f"{stub}/stub/journal?session={urllib.parse.quote(request.node.name)}"
+    assert json.load(urllib.request.urlopen(journal))["misses"] == 0

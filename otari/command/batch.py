@@ -50,8 +50,7 @@ _FACTS = (
 
 def list_batches(errand: Errand) -> None:
     """Batches, newest first."""
-    found = list(_pages(errand, errand.options.limit or _LISTED))
-    errand.show_table(_COLUMNS, found if errand.options.json else [_shown(batch) for batch in found], "no batches")
+    errand.show_table(_COLUMNS, list(_pages(errand, errand.options.limit or _LISTED)), "no batches", _shown)
 
 
 def show_batch(errand: Errand) -> None:
@@ -131,7 +130,7 @@ def _pages(errand: Errand, most: int) -> Iterator[Record]:
 
 
 def _show(errand: Errand, batch: Record) -> None:
-    errand.show_facts(_FACTS, batch if errand.options.json else _shown(batch))
+    errand.show_facts(_FACTS, batch, _shown)
 
 
 def _shown(batch: Record) -> Record:

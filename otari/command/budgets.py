@@ -3,16 +3,16 @@
 import sqlite3
 from typing import Any
 
-from otari.command.errand import Errand, every
+from otari.command.errand import Errand
 from otari.command.parsing import (
     Parser,
     Verb,
     cap,
-    changes,
     given,
     id_argument,
     limit_option,
     seconds,
+    some,
     text_or_none,
 )
 from otari.command.request import Request, path
@@ -47,12 +47,8 @@ def list_budgets(errand: Errand) -> None:
     def directly(conn: sqlite3.Connection, limit: int, after: str | None) -> list[Record]:
         return [_record(conn, budget) for budget in budgets.list_budgets(conn, limit=limit, after=after)]
 
-    def page(limit: int, after: str | None) -> Any:
-        request = Request("GET", path("budgets"), {"limit": limit, "after": after})
-        return errand.place.read(lambda conn: directly(conn, limit, after), request)
-
-    found = every(page, lambda record: str(record["budget_id"]), errand.options.limit)
-    errand.show_table(_COLUMNS, found if errand.options.json else [_shown(b) for b in found], "no budgets")
+    found = errand.listed(directly, Request("GET", path("budgets")), lambda budget: str(budget["budget_id"]))
+    errand.show_table(_COLUMNS, found, "no budgets", _shown)
 
 
 def show_budget(errand: Errand) -> None:
@@ -76,7 +72,7 @@ def create_budget(errand: Errand) -> None:
 
 def change_budget(errand: Errand) -> None:
     """Other facts for a budget, in force at once for everybody under it."""
-    budget_id, facts = errand.options.id, changes(errand.options, *_CHANGEABLE)
+    budget_id, facts = errand.options.id, some(given(errand.options, *_CHANGEABLE))
 
     def op(conn: sqlite3.Connection) -> Record:
         return _record(conn, budgets.change_budget(conn, budget_id, _stored(facts), errand.now_ms))
@@ -103,11 +99,7 @@ def list_resets(errand: Errand) -> None:
         found = budgets.list_resets(conn, budget_id, limit=limit, after=after)
         return [records.reset_record(reset) for reset in found]
 
-    def page(limit: int, after: str | None) -> Any:
-        request = Request("GET", path("budgets", budget_id, "reset-logs"), {"limit": limit, "after": after})
-        return errand.place.read(lambda conn: directly(conn, limit, after), request)
-
-    found = every(page, lambda record: str(record["id"]), errand.options.limit)
+    found = errand.listed(directly, Request("GET", path("budgets", budget_id, "reset-logs")))
     errand.show_table(_RESETS, found, "no period has ended yet")
 
 
@@ -126,7 +118,7 @@ def _stored(facts: Record) -> dict[str, Any]:
 
 
 def _show(errand: Errand, record: Record) -> None:
-    errand.show_facts(_COLUMNS, record if errand.options.json else _shown(record))
+    errand.show_facts(_COLUMNS, record, _shown)
 
 
 def _shown(record: Record) -> Record:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,22 @@ from dataclasses import dataclass
 
 from otari.command.parsing import Verb, parse
 from otari.command.place import Place, find_place
+from otari.command.request import Request
 from otari.command.screen import Screen, harmless, stdout_screen
 from otari.command.show import Column, Record, facts, print_json, print_lines, table, zone_line
 from otari.command.trouble import EXIT_FAILED, EXIT_INTERRUPTED, told
 
+# A page of a list on a connection: how many records at most, and the cursor of the last one that was seen.
+Page = Callable[[sqlite3.Connection, int, str | None], Sequence[Record]]
 _PAGE = 1_000
+
+
+def _id(record: Record) -> str:
+    return str(record["id"])
+
+
+def _as_it_is(record: Record) -> Record:
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +38,51 @@ class Errand:
     screen: Screen
     now_ms: int
 
-    def show_table(self, columns: Sequence[Column], records: Sequence[Record], none: str) -> None:
-        """Print records as a table or JSON; `none` is said on a terminal when there are none."""
+    def listed(self, directly: Page, request: Request, cursor: Callable[[Record], str] = _id) -> list[Record]:
+        """All records of a list, page by page, or as many as `--limit` says. `cursor` is where one stands in it."""
+
+        def page(limit: int, after: str | None) -> Sequence[Record]:
+            asked = request._replace(query={**request.query, "limit": limit, "after": after})
+            found: Sequence[Record] = self.place.read(lambda conn: directly(conn, limit, after), asked)
+            return found
+
+        most: int | None = self.options.limit
+        records: list[Record] = []
+        after: str | None = None
+        while most is None or len(records) < most:
+            limit = _PAGE if most is None else min(_PAGE, most - len(records))
+            found = page(limit, after)
+            records += found
+            if len(found) < limit:
+                break
+            after = cursor(found[-1])
+        return records
+
+    def show_table(
+        self,
+        columns: Sequence[Column],
+        records: Sequence[Record],
+        none: str,
+        shown: Callable[[Record], Record] = _as_it_is,
+    ) -> None:
+        """Print records as JSON, or as a table of what `shown` makes of them for people.
+
+        `none` is said on a terminal when there are none.
+        """
         if self.options.json:
             return print_json(records)
         if not records and self.screen.terminal:
             return print_lines([none])
-        return print_lines([*table(columns, records, self.screen), *zone_line(columns, self.screen)])
+        lines = table(columns, [shown(record) for record in records], self.screen)
+        return print_lines([*lines, *zone_line(columns, self.screen)])
 
-    def show_facts(self, fields: Sequence[Column], record: Record) -> None:
-        """Print one record as lines or JSON."""
+    def show_facts(
+        self, fields: Sequence[Column], record: Record, shown: Callable[[Record], Record] = _as_it_is
+    ) -> None:
+        """Print one record as JSON, or as lines of what `shown` makes of it for people."""
         if self.options.json:
             return print_json(record)
-        return print_lines([*facts(fields, record, self.screen), *zone_line(fields, self.screen)])
+        return print_lines([*facts(fields, shown(record), self.screen), *zone_line(fields, self.screen)])
 
     def show_secret(self, record: Record, secret: str, sentence: str) -> None:
         """Print a record with a token that is shown only now: the token stands alone on its line of standard output."""
@@ -81,19 +125,3 @@ def run(words: Sequence[str], environ: Mapping[str, str] | None = None, now_ms: 
             sys.stderr.write(f"otari: {harmless(line)}\n")
         return code
     return 0
-
-
-def every(
-    fetch: Callable[[int, str | None], Sequence[Record]], cursor: Callable[[Record], str], most: int | None
-) -> list[Record]:
-    """All records of a list, page by page, or the first `most`. `fetch` takes how many and the last id seen."""
-    records: list[Record] = []
-    after: str | None = None
-    while most is None or len(records) < most:
-        asked = _PAGE if most is None else min(_PAGE, most - len(records))
-        page = fetch(asked, after)
-        records += page
-        if len(page) < asked:
-            break
-        after = cursor(page[-1])
-    return records

@@ -1,10 +1,12 @@
 """`otari.pyz keys …`: virtual keys. A token is shown when it is made, and never again."""
 
+import sqlite3
+from functools import partial
 from typing import Any
 
 import orjson
 
-from otari.command.errand import Errand, every
+from otari.command.errand import Errand
 from otari.command.parsing import (
     Parser,
     Verb,
@@ -13,6 +15,7 @@ from otari.command.parsing import (
     limit_option,
     metadata,
     moment,
+    some,
     text_or_none,
     translation,
     words_or_none,
@@ -20,7 +23,6 @@ from otari.command.parsing import (
 )
 from otari.command.request import Request, path
 from otari.command.show import Column, Record
-from otari.command.trouble import wrong
 from otari.store import keys, records
 from otari.store.records import iso
 
@@ -53,16 +55,11 @@ _IN_STORE = {"reject_user_mismatch": "rejects_user_mismatch", "expires_at": "exp
 def list_keys(errand: Errand) -> None:
     """Every key, oldest first."""
 
-    def page(limit: int, after: str | None) -> Any:
-        return errand.place.read(
-            lambda conn: [records.key_record(key) for key in keys.list_keys(conn, limit=limit, after=after)],
-            Request("GET", path("keys"), {"limit": limit, "after": after}),
-        )
+    def directly(conn: sqlite3.Connection, limit: int, after: str | None) -> list[Record]:
+        return [records.key_record(key) for key in keys.list_keys(conn, limit=limit, after=after)]
 
-    found = every(page, lambda record: str(record["id"]), errand.options.limit)
-    if not errand.options.json:
-        found = [_shown(record, errand.now_ms) for record in found]
-    errand.show_table(_COLUMNS, found, "no keys")
+    found = errand.listed(directly, Request("GET", path("keys")))
+    errand.show_table(_COLUMNS, found, "no keys", partial(_shown, errand.now_ms))
 
 
 def show_key(errand: Errand) -> None:
@@ -103,10 +100,7 @@ def rotate_key(errand: Errand) -> None:
 
 def change_key(errand: Errand) -> None:
     """Other facts for a key; what is not named stays."""
-    facts = _facts(errand)
-    if not facts:
-        raise wrong("nothing to change: say what (see --help)")
-    _show(errand, _change(errand, facts))
+    _show(errand, _change(errand, some(_facts(errand))))
 
 
 def revoke_key(errand: Errand) -> None:
@@ -163,10 +157,10 @@ def _stored(errand: Errand, facts: Record) -> dict[str, Any]:
 
 
 def _show(errand: Errand, record: Record) -> None:
-    errand.show_facts(_FACTS, record if errand.options.json else _shown(record, errand.now_ms))
+    errand.show_facts(_FACTS, record, partial(_shown, errand.now_ms))
 
 
-def _shown(record: Record, now_ms: int) -> Record:
+def _shown(now_ms: int, record: Record) -> Record:
     """A record with the words that people look for: how the key begins and ends, and whether it works."""
     expires = record["expires_at"]
     if not record["is_active"]:

@@ -83,12 +83,11 @@ def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name, value in vars(options).items() if name in names}
 
 
-def changes(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of the named options that were given; Trouble when none was."""
-    found = given(options, *names)
-    if not found:
+def some(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a change; Trouble when nobody has given any."""
+    if not facts:
         raise wrong("nothing to change: say what (see --help)")
-    return found
+    return facts
 
 
 # ---- words that stand for values; a ValueError's text is shown to the person who typed them ----

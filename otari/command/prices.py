@@ -3,13 +3,13 @@
 import sqlite3
 from typing import Any
 
-from otari.command.errand import Errand, every
+from otari.command.errand import Errand
 from otari.command.parsing import Parser, Verb, limit_option, moment, number, typed
 from otari.command.request import Request, path
 from otari.command.show import Column, Record
 from otari.command.trouble import Trouble, wrong
-from otari.domain.catalog import Price
 from otari.domain.money import rate, unit_rate
+from otari.domain.price import Price
 from otari.store import prices, records
 from otari.store.records import iso
 
@@ -51,15 +51,9 @@ def list_prices(errand: Errand) -> None:
     """Every price that was set, by model and newest first."""
 
     def directly(conn: sqlite3.Connection, limit: int, after: str | None) -> list[Record]:
-        found = prices.list_prices(conn, limit=limit, after=after)
-        return [records.price_record(row) for row in found]
+        return [records.price_record(row) for row in prices.list_prices(conn, limit=limit, after=after)]
 
-    def page(limit: int, after: str | None) -> Any:
-        request = Request("GET", path("pricing"), {"limit": limit, "after": after})
-        return errand.place.read(lambda conn: directly(conn, limit, after), request)
-
-    found = every(page, _cursor, errand.options.limit)
-    errand.show_table(_COLUMNS, found, "no prices")
+    errand.show_table(_COLUMNS, errand.listed(directly, Request("GET", path("pricing")), _cursor), "no prices")
     errand.note(_UNIT)
 
 

@@ -4,11 +4,10 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from otari.command.bill import bill_lines
 from otari.command.chart import bars
-from otari.command.errand import Errand, every
+from otari.command.errand import Errand
 from otari.command.parsing import Parser, Verb, count, id_argument, moment, typed
 from otari.command.request import Request, path
 from otari.command.screen import cells
@@ -47,17 +46,11 @@ def list_usage(errand: Errand) -> None:
         rows = usage.list_usage(conn, user_id=user_id, start_ms=start_ms, end_ms=end_ms, limit=limit, after=after)
         return [records.usage_record(row) for row in rows]
 
-    def page(limit: int, after: str | None) -> Any:
-        request = Request("GET", path("usage"), _query(start_ms, end_ms, user_id, limit, after))
-        return errand.place.read(lambda conn: directly(conn, limit, after), request)
-
-    most = errand.options.limit
-    found = every(page, lambda record: str(record["id"]), most)
-    if not errand.options.json:
-        found = [{**record, "selector": f"{record['provider']}:{record['model']}"} for record in found]
-    errand.show_table(_COLUMNS, found, "nothing was used in that time")
-    if len(found) == most:
-        errand.note(f"the newest {most}; --limit shows more")
+    request = Request("GET", path("usage"), {**_range_query(start_ms, end_ms), "user_id": user_id})
+    found = errand.listed(directly, request)
+    errand.show_table(_COLUMNS, found, "nothing was used in that time", _shown)
+    if len(found) == errand.options.limit:
+        errand.note(f"the newest {len(found)}; --limit shows more")
 
 
 def show_totals(errand: Errand) -> None:
@@ -68,7 +61,7 @@ def show_totals(errand: Errand) -> None:
         found = usage.totals_by(conn, by=by, start_ms=start_ms, end_ms=end_ms)
         return [records.total_record(total) for total in found]
 
-    request = Request("GET", path("usage", "totals"), {"by": by, **_query(start_ms, end_ms, None, None, None)})
+    request = Request("GET", path("usage", "totals"), {"by": by, **_range_query(start_ms, end_ms)})
     found = errand.place.read(directly, request)
     if errand.options.json:
         return print_json(found)
@@ -89,6 +82,11 @@ def explain(errand: Errand) -> None:
         print_lines(bill_lines(record, errand.screen))
     if record["lines"] and record["rounded_nano_usd"] != record["cost_nano_usd"]:
         raise Trouble(f"the lines of {row_id} do not add up to what was charged", EXIT_FAILED)
+
+
+def _shown(record: Record) -> Record:
+    """A row with the model that has answered as people write it."""
+    return {**record, "selector": f"{record['provider']}:{record['model']}"}
 
 
 def _totals(by: str, found: Sequence[Record], errand: Errand) -> list[str]:
@@ -126,11 +124,8 @@ def _range(errand: Errand) -> tuple[int | None, int | None]:
     return start_ms, None if until is None else moment(until, errand.now_ms)
 
 
-def _query(
-    start_ms: int | None, end_ms: int | None, user_id: str | None, limit: int | None, after: str | None
-) -> dict[str, object]:
-    start, end = records.moment_text(start_ms), records.moment_text(end_ms)
-    return {"start_date": start, "end_date": end, "user_id": user_id, "limit": limit, "after": after}
+def _range_query(start_ms: int | None, end_ms: int | None) -> dict[str, object]:
+    return {"start_date": records.moment_text(start_ms), "end_date": records.moment_text(end_ms)}
 
 
 def _range_options(parser: Parser) -> None:

@@ -1,18 +1,19 @@
 """`otari.pyz users …`: who is charged, under which budget, and who may not ask at all."""
 
+import sqlite3
 from typing import Any
 
 import orjson
 
-from otari.command.errand import Errand, every
+from otari.command.errand import Errand
 from otari.command.parsing import (
     Parser,
     Verb,
-    changes,
     given,
     id_argument,
     limit_option,
     metadata,
+    some,
     text_or_none,
     words_or_none,
     yes_no,
@@ -43,14 +44,11 @@ _CHANGEABLE = ("alias", "blocked", "budget_id", "allowed_models", "metadata")
 def list_users(errand: Errand) -> None:
     """Every user who is not deleted, oldest first."""
 
-    def page(limit: int, after: str | None) -> Any:
-        return errand.place.read(
-            lambda conn: [records.user_record(user) for user in accounts.list_users(conn, limit=limit, after=after)],
-            Request("GET", path("users"), {"limit": limit, "after": after}),
-        )
+    def directly(conn: sqlite3.Connection, limit: int, after: str | None) -> list[Record]:
+        return [records.user_record(user) for user in accounts.list_users(conn, limit=limit, after=after)]
 
-    found = every(page, lambda record: str(record["user_id"]), errand.options.limit)
-    errand.show_table(_COLUMNS, found if errand.options.json else [_shown(user) for user in found], "no users")
+    found = errand.listed(directly, Request("GET", path("users")), lambda user: str(user["user_id"]))
+    errand.show_table(_COLUMNS, found, "no users", _shown)
 
 
 def show_user(errand: Errand) -> None:
@@ -74,7 +72,7 @@ def create_user(errand: Errand) -> None:
 
 def change_user(errand: Errand) -> None:
     """Other facts for a user; what is not named stays."""
-    _show(errand, _change(errand, changes(errand.options, *_CHANGEABLE)))
+    _show(errand, _change(errand, some(given(errand.options, *_CHANGEABLE))))
 
 
 def block_user(errand: Errand) -> None:
@@ -126,7 +124,7 @@ def _stored(facts: Record) -> dict[str, Any]:
 
 
 def _show(errand: Errand, record: Record) -> None:
-    errand.show_facts(_FACTS, record if errand.options.json else _shown(record))
+    errand.show_facts(_FACTS, record, _shown)
 
 
 def _shown(record: Record) -> Record:

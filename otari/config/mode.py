@@ -11,6 +11,7 @@ from otari.config.settings import Config
 
 TOKEN_VARIABLE = "OTARI_AI_TOKEN"  # noqa: S105 - the name of a variable
 _OLDER_TOKEN_VARIABLES = ("OTARI_PLATFORM_TOKEN", "ANY_LLM_PLATFORM_TOKEN")
+TOKEN_VARIABLES = (TOKEN_VARIABLE, *_OLDER_TOKEN_VARIABLES)
 _VARIABLES = {
     "PLATFORM_BASE_URL": "base_url",
     "PLATFORM_RESOLVE_TIMEOUT_MS": "resolve_timeout_ms",

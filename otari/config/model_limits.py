@@ -2,7 +2,8 @@
 
 from otari.config.problems import Problems, below
 from otari.config.settings import Config, LimitSettings
-from otari.domain.catalog import Limits, Senses
+from otari.domain.catalog import Limits
+from otari.domain.provider import Senses
 
 
 def limits(config: Config) -> dict[str, Limits]:

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from otari.config.problems import Problems, below
 from otari.config.settings import Config, PriceSettings, TierSettings
-from otari.domain.catalog import Price, Tier, Unit
 from otari.domain.money import rate, unit_rate
+from otari.domain.price import Price, Tier, Unit
 
 _PER_MILLION = "_price_per_million"
 _EACH: dict[str, Unit] = {

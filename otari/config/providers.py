@@ -10,7 +10,7 @@ from msgspec import structs
 from otari.config.problems import Problems, below, nearest, shown_text
 from otari.config.provider_types import SYNONYMS, Asked, ProviderType, find_type, provider_types
 from otari.config.settings import Config, DialectWord, ProviderSettings, QuirkSettings
-from otari.domain.catalog import Provider, Quirks, Senses, Timeouts
+from otari.domain.provider import Provider, Quirks, Senses, Timeouts
 from otari.domain.secret import Secret
 
 W = TypeVar("W")

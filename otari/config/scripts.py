@@ -90,7 +90,7 @@ class _Finder:
         self._taken.add(place)
         if len(self._taken) > _FILES_MAX:
             raise ConfigError([f"{name}: more than {_FILES_MAX} script files"])
-        script = _preset(name) if name.startswith(PRESET) else _file(name)
+        script = _preset(name) if name.startswith(PRESET) else _file_within(name, within)
         for included in _includes(script):
             other = included if included.startswith(PRESET) else os.path.join(os.path.dirname(name), included)
             self.take(other, (*within, place))
@@ -134,6 +134,16 @@ def _names_in(folder: str, endings: tuple[str, ...] = (".yaml",)) -> list[str]:
 
 def _file(path: str) -> ScriptFile:
     return _parsed(read_file(path, MAX_BYTES)[0], path)
+
+
+def _file_within(path: str, within: tuple[str, ...]) -> ScriptFile:
+    try:
+        return _file(path)
+    except ConfigError as error:
+        if not within:
+            raise
+        includer = os.path.basename(within[-1])
+        raise ConfigError([f"{problem} (included by {includer})" for problem in error.problems]) from None
 
 
 def _preset(name: str) -> ScriptFile:

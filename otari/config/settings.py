@@ -25,7 +25,7 @@ class ClientArgs(Struct, frozen=True, kw_only=True):
 
 
 class QuirkSettings(Struct, frozen=True, kw_only=True):
-    """How a server differs from what chat completions commonly are; `otari.domain.catalog.Quirks` says what each means.
+    """How a server differs from common chat completions; `otari.domain.provider.Quirks` says what each means.
 
     None means: as the shipped type says, and where it says nothing, as for a server that nobody knows.
     """

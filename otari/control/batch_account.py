@@ -9,11 +9,12 @@ from otari.control.local import LocalControl
 from otari.domain.access import Principal
 from otari.domain.batch import Batch, Ending, LineProblem, LineResult
 from otari.domain.batches import Weight
-from otari.domain.catalog import Catalog, ModelRef, Price
+from otari.domain.catalog import Catalog, ModelRef
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
 from otari.domain.ports import Ask, Attempt, Outcome
+from otari.domain.price import Price
 from otari.domain.remote_account import FLAG
 from otari.store import remote_batches
 from otari.store.db import Database
@@ -25,9 +26,14 @@ from otari.store.remote_batches import LineEnd
 class BatchAccount:
     """See `RemoteAccount` in `domain/remote_account.py`."""
 
-    def __init__(self, db: Database, control: LocalControl, catalog: Catalog, on_crash: OnCrash) -> None:
-        """`on_crash` says what is charged for a batch of which nobody knows whether its provider has it."""
+    def __init__(
+        self, db: Database, control: LocalControl, catalog: Catalog, on_crash: OnCrash, dated_ms: Callable[[], int]
+    ) -> None:
+        """`on_crash` says what is charged for a batch of which nobody knows whether its provider has it, `dated_ms` by
+        what clock batches are dated.
+        """
         self._db = db
+        self._dated_ms = dated_ms
         self._control = control
         self._catalog = catalog
         self._on_crash = on_crash
@@ -95,7 +101,7 @@ class BatchAccount:
     async def _end(
         self, held: Hold, outcome: Outcome, ending: Ending, problems: Sequence[LineProblem], cost_nano: int | None
     ) -> None:
-        now_ms = self._control.stamp()
+        now_ms, ends_at_ms = self._control.stamp(), self._dated_ms()
         named = Attempt(held.provider, held.model, via="", base_url="", secret=None, speaks=())
         end = charge.settlement(Ticket(held, (named,), (None,)), outcome, now_ms)._replace(
             state="released" if cost_nano is None else "settled",
@@ -105,7 +111,7 @@ class BatchAccount:
         )
 
         def op(conn: sqlite3.Connection) -> None:
-            remote_batches.close_batch(conn, held, end, ending, problems, now_ms)
+            remote_batches.close_batch(conn, held, end, ending, problems, ends_at_ms)
 
         await self._db.write(op)
 

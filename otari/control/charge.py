@@ -3,9 +3,9 @@
 from typing import Literal, NamedTuple
 
 from otari.domain import money
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.ports import Attempt, FailedAttempt, Outcome
+from otari.domain.price import Price
 from otari.store.ledger import Absorbed, Hold, Settlement
 from otari.store.price_text import write_rates
 

@@ -7,18 +7,17 @@ may do, and with which credentials, is asked anew for every request and kept now
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import orjson
-
-from otari.control.otari_ai import Platform, Resolution, Resolved
+from otari.control.otari_ai import Platform
+from otari.control.platform_bodies import Resolution, Resolved, correlation_id, write_crash, write_end, write_failure
 from otari.control.reporter import Reporter
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import ModelRef, Provider
-from otari.domain.chat import Usage
+from otari.domain.catalog import ModelRef
 from otari.domain.errors import Kind, OtariError
-from otari.domain.ports import Admission, Ask, Attempt, Condition, FailedAttempt, Outcome, Receipt
+from otari.domain.ports import Admission, Ask, Attempt, Condition, FailedAttempt, Outcome, Receipt, attempt_to
+from otari.domain.provider import Provider
 from otari.domain.secret import Secret
 from otari.store import reports
 from otari.store.db import Database
@@ -26,7 +25,6 @@ from otari.store.reports import Report, Tally
 
 MODE = "hybrid"  # the name of this mode on the wire
 _CORRELATION = ("X-Correlation-ID", "Otari-Attempt-ID")  # the older and the newer name of one header
-_CACHE_APART = "anthropic-messages"  # vendors at home in this dialect count cached tokens beside the prompt
 
 # A provider type and an address that the platform gave → how such a provider is spoken to.
 FindProvider = Callable[[str, str | None, Secret | None], Provider]
@@ -136,20 +134,8 @@ class ConnectedControl:
     def _attempt(self, told: Resolved, *, last: bool) -> Attempt:
         provider = self._find_provider(told.provider, told.base_url, told.secret)
         from_outside = told.base_url is not None or provider.free
-        return Attempt(
-            provider=provider.name,
-            model=told.model,
-            via=provider.via,
-            base_url=provider.base_url,
-            secret=provider.secret,
-            speaks=provider.speaks,
-            auth=provider.auth,
-            auths=provider.auths,
-            paths=provider.paths,
-            headers=provider.headers,
-            timeouts=provider.timeouts,
-            stream_usage=provider.stream_usage,
-            quirks=provider.quirks,
+        return replace(
+            attempt_to(provider, told.model),
             first_frame_s=self._gate.first_frame_s + (self._gate.last_extra_s if last else 0.0),
             labels=tuple((name, told.attempt_id) for name in _CORRELATION),
             public_only=from_outside and not self._allow_private_hosts,
@@ -160,7 +146,7 @@ class ConnectedControl:
     async def moved_on(self, failed: FailedAttempt, attempt: Attempt, admission: Admission) -> None:
         """See ControlPlane.moved_on: the failure is reported, the next attempt noted on disk."""
         ticket = _ticket(admission)
-        self._finish(failed.attempt, ticket, _failure(failed, ticket, final=False))
+        self._finish(failed.attempt, ticket, write_failure(failed, ticket.session_label, final=False))
         await self._begin(attempt, ticket)
 
     def verdict(self, failed: tuple[FailedAttempt, ...], last: OtariError) -> OtariError:
@@ -182,8 +168,8 @@ class ConnectedControl:
 
     async def _begin(self, attempt: Attempt, ticket: Ticket) -> None:
         """Note on disk that an attempt is about to be sent. Raises OtariError(UNAVAILABLE, UPSTREAM)."""
-        attempt_id, now_ms, begun = _id_of(attempt), self._now_ms(), False
-        crash = _body(attempt_id, ticket, "error", final=True, error_class="unknown")
+        attempt_id, now_ms, begun = correlation_id(attempt), self._now_ms(), False
+        crash = write_crash(attempt, ticket.session_label)
 
         def begin(conn: sqlite3.Connection) -> bool:
             nonlocal begun
@@ -211,7 +197,7 @@ class ConnectedControl:
         self, attempt: Attempt, ticket: Ticket, body: bytes
     ) -> "tuple[asyncio.Future[None], asyncio.Task[Receipt | None]]":
         """The report's last form goes to the disk, then to the platform; both go on whoever waits."""
-        attempt_id, due_ms = _id_of(attempt), self._reporter.due_ms()
+        attempt_id, due_ms = correlation_id(attempt), self._reporter.due_ms()
         ticket.reported.add(attempt_id)
 
         def finish(conn: sqlite3.Connection) -> None:
@@ -226,14 +212,14 @@ class ConnectedControl:
         if self.on_settled is not None:
             self.on_settled(outcome)
         loop = asyncio.get_running_loop()
-        if _id_of(attempt) in ticket.reported:  # the request ended between two attempts
+        if correlation_id(attempt) in ticket.reported:  # the request ended between two attempts
             nothing: asyncio.Future[Receipt | None] = loop.create_future()
             nothing.set_result(None)
             return nothing
         if outcome.failure is not None:
-            body = _failure(outcome.failure, ticket, final=True)
+            body = write_failure(outcome.failure, ticket.session_label, final=True)
         else:
-            body = _ended(attempt, ticket, outcome)
+            body = write_end(attempt, ticket.session_label, outcome)
         written, sent = self._finish(attempt, ticket, body)
         limit_s = self._platform.settings.receipt_s if outcome.wants_receipt and outcome.succeeded else 0.0
         return loop.create_task(_within(written, sent, limit_s))
@@ -268,11 +254,6 @@ def _ticket(admission: Admission) -> Ticket:
     return ticket
 
 
-def _id_of(attempt: Attempt) -> str:
-    """The platform's name of an attempt, its correlation id."""
-    return attempt.labels[0][1]
-
-
 async def _within(
     written: "asyncio.Future[None]", sent: "asyncio.Task[Receipt | None]", limit_s: float
 ) -> Receipt | None:
@@ -281,64 +262,3 @@ async def _within(
     if limit_s:
         await asyncio.wait({sent}, timeout=limit_s)
     return sent.result() if sent.done() and not sent.cancelled() else None
-
-
-# ---- bodies of reports ----
-
-
-def _ended(attempt: Attempt, ticket: Ticket, outcome: Outcome) -> bytes:
-    """An attempt that answered. A stream that broke off has no error class: the provider did work for it."""
-    status = "success" if outcome.succeeded else "error"
-    return _body(_id_of(attempt), ticket, status, final=True, usage=_usage(outcome.usage, attempt))
-
-
-def _failure(failed: FailedAttempt, ticket: Ticket, *, final: bool) -> bytes:
-    return _body(_id_of(failed.attempt), ticket, "error", final=final, error_class=error_class(failed))
-
-
-def error_class(failed: FailedAttempt) -> str:
-    """One word for how an attempt failed, as the platform groups them."""
-    if failed.status is not None and failed.status >= 300:
-        return f"http_{failed.status}" + ("_billing" if failed.code == "upstream_billing" else "")
-    if failed.code == "upstream_timeout":
-        return "timeout"
-    if failed.code in ("upstream_unreachable", "upstream_disconnected"):
-        return "conn_err"
-    return "unknown"
-
-
-def _usage(usage: Usage, attempt: Attempt) -> dict[str, int] | None:
-    """Token counts as the platform wants them, which are those of the vendor; None when nothing is known."""
-    if usage.input is None and usage.output is None:
-        return None
-    prompt, completion = usage.input or 0, usage.output or 0
-    read, written = usage.cache_read or 0, usage.cache_write or 0
-    if attempt.speaks[0] == _CACHE_APART:
-        prompt = max(0, prompt - read - written)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "cache_read_tokens": read,
-        "cache_write_tokens": written,
-    }
-
-
-def _body(
-    attempt_id: str,
-    ticket: Ticket,
-    status: str,
-    *,
-    final: bool,
-    usage: dict[str, int] | None = None,
-    error_class: str | None = None,
-) -> bytes:
-    told = {
-        "correlation_id": attempt_id,
-        "status": status,
-        "usage": usage,
-        "error_class": error_class,
-        "is_final_attempt": final,
-        "session_label": ticket.session_label,
-    }
-    return orjson.dumps({key: value for key, value in told.items() if value is not None})

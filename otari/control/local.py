@@ -13,9 +13,10 @@ from otari.control.charge import Ticket
 from otari.control.payer import charged_user
 from otari.domain import money
 from otari.domain.access import WRONG_KEY, Credential, Principal, key_digest
-from otari.domain.catalog import Catalog, ModelRef, Price, allows, no_price
+from otari.domain.catalog import Catalog, ModelRef, allows
 from otari.domain.errors import Kind, OtariError, invalid
 from otari.domain.ports import Admission, Ask, Attempt, Condition, FailedAttempt, Outcome, attempt_to
+from otari.domain.price import Price, no_price
 from otari.domain.secret import Secret
 from otari.store import first_run, ledger, prices
 from otari.store.db import Database

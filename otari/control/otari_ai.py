@@ -1,22 +1,27 @@
 """otari.ai over HTTP: which providers a user may be served by, and what became of the attempts.
 
-Bodies and statuses of the protocol are known only here. Credentials that come back go into `Secret`s at once, and the
-redactor learns them before anybody could write them down.
+Paths and statuses of the protocol are known only here, its bodies in `platform_bodies.py`. The redactor learns the
+credentials that come back before anybody could write them down.
 """
 
 import asyncio
-import logging
-import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
-import orjson
 
+from otari.control.platform_bodies import (
+    Resolution,
+    read_detail,
+    read_receipt,
+    read_resolution,
+    unavailable,
+    write_selector,
+)
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Receipt
 from otari.domain.redaction import Redactor
@@ -24,9 +29,6 @@ from otari.domain.retry_after import retry_after_s
 from otari.domain.secret import Secret
 
 ANSWER_MAX_BYTES = 1024 * 1024
-ATTEMPTS_MAX = 64  # of one request; what a longer list names beyond them is not tried
-_WORDS_MAX_CHARACTERS = 400
-_AMOUNT_MAX_CHARACTERS = 40
 _DNS_TTL_S = 60
 _KEEPALIVE_S = 4.0  # servers close idle connections after 5 s and more; a request on a closed one would be lost
 _REACHABLE_KEPT_S = 1.0
@@ -46,9 +48,6 @@ _FORWARDED: Mapping[int, Kind] = MappingProxyType(
 _KNOWN_ALREADY = 409  # a report that was sent before, and whose acknowledgement did not reach us
 # A report that is answered with one of these will never be taken.
 _UNWANTED = frozenset({400, 402, 404, 422})
-_ID = re.compile(r"[!-~]{1,255}")  # ids stand in headers
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +59,6 @@ class PlatformSettings:
     resolve_s: float = 5.0
     report_s: float = 5.0
     receipt_s: float = 1.5
-
-
-class Resolved(NamedTuple):
-    """One attempt that the platform allows; `provider` is a provider type."""
-
-    attempt_id: str
-    provider: str
-    model: str
-    secret: Secret | None
-    base_url: str | None
-
-
-class Resolution(NamedTuple):
-    """The platform's answer: what it calls the request, and the attempts in their order."""
-
-    request_id: str
-    attempts: tuple[Resolved, ...]
 
 
 class Delivery(NamedTuple):
@@ -94,7 +76,7 @@ class Delivery(NamedTuple):
 class Platform:
     """The three calls. `token` names this gateway; it never leaves for another host (redirects are not followed).
 
-    `now` is the wall clock in epoch seconds, for `Retry-After` dates.
+    `now` is the wall clock in epoch seconds, for `Retry-After` dates. `trust` tells whose certificates are good.
     """
 
     def __init__(
@@ -105,6 +87,7 @@ class Platform:
         redactor: Redactor,
         *,
         now: Callable[[], float] = time.time,
+        trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         self.settings = settings
         self._base = settings.base_url.rstrip("/")
@@ -112,6 +95,7 @@ class Platform:
         self._agent = f"otari/{version}"
         self._redactor = redactor
         self._now = now
+        self._trust = trust
         self._opened: aiohttp.ClientSession | None = None
         self._knock: asyncio.Task[bool] | None = None
         self._knocked_at = 0.0
@@ -131,25 +115,25 @@ class Platform:
         can not be asked or its answer makes no sense.
         """
         self._redactor.learn(user)
-        body = _selected(selector)
+        body = write_selector(selector)
         try:
             status, headers, raw = await self._post(
                 _RESOLVE, body, self.settings.resolve_s, {"X-User-Token": user.reveal()}
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as problem:
-            raise _unavailable(f"resolve: {type(problem).__name__}") from None
+            raise unavailable(f"resolve: {type(problem).__name__}") from None
         if status == 200:
-            resolution = _resolution(raw)
+            resolution = read_resolution(raw)
             for attempt in resolution.attempts:
                 if attempt.secret is not None:
                     self._redactor.learn(attempt.secret)
             return resolution
         kind = _FORWARDED.get(status)
         if kind is None:
-            raise _unavailable(f"resolve was answered with status {status}")
+            raise unavailable(f"resolve was answered with status {status}")
         raise OtariError(
             kind,
-            self._redactor.clean(_detail(raw)) or "Authorization request rejected",
+            self._redactor.clean(read_detail(raw)) or "Authorization request rejected",
             retry_after=retry_after_s(headers.get("Retry-After"), now=self._now()) if status == 429 else None,
             code="platform_refusal",
         )
@@ -161,7 +145,7 @@ class Platform:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as problem:
             return Delivery(taken=False, problem=type(problem).__name__)
         if 200 <= status < 300:
-            return Delivery(taken=True, receipt=_receipt(raw) if status == 200 else None)
+            return Delivery(taken=True, receipt=read_receipt(raw) if status == 200 else None)
         return Delivery(taken=status == _KNOWN_ALREADY, wanted=status not in _UNWANTED, problem=f"status {status}")
 
     async def reachable(self) -> bool:
@@ -198,9 +182,12 @@ class Platform:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
+            tls = self._trust() if self._base.startswith("https:") else True
             self._opened = aiohttp.ClientSession(
                 headers={"User-Agent": self._agent, "Accept": "application/json"},
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_TTL_S, keepalive_timeout=_KEEPALIVE_S),
+                connector=aiohttp.TCPConnector(
+                    limit=0, ttl_dns_cache=_DNS_TTL_S, keepalive_timeout=_KEEPALIVE_S, ssl=tls
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
             )
@@ -216,106 +203,3 @@ async def _bounded(content: aiohttp.StreamReader) -> bytes:
         if size > ANSWER_MAX_BYTES:
             raise ValueError("the answer is too large")
     return b"".join(parts)
-
-
-# ---- bodies ----
-
-
-def _selected(selector: str) -> bytes:
-    """`provider:model`, or the older `provider/model`, as the platform wants it; a bare model has no provider."""
-    for mark in (":", "/"):
-        provider, found, model = selector.partition(mark)
-        if found and provider and model:
-            return orjson.dumps({"model": model, "provider": provider})
-    return orjson.dumps({"model": selector})
-
-
-def _resolution(raw: bytes) -> Resolution:
-    doc = _object(raw)
-    told, request_id = doc.get("attempts"), doc.get("request_id")
-    if told is None and doc.get("correlation_id") is not None:  # the older form: one attempt, without a list
-        request_id = doc["correlation_id"]
-        told = [{**doc, "attempt_id": request_id}]
-    entries = [entry for entry in told if isinstance(entry, dict)] if isinstance(told, list) else []
-    attempts: dict[str, Resolved] = {}
-    for entry in sorted(entries, key=_position):
-        found = _resolved(entry)
-        if found is None or found.attempt_id in attempts:  # it could not be reported, or not apart from the other one
-            log.warning("the platform named an attempt without an id of its own, a provider and a model; left out")
-        elif len(attempts) < ATTEMPTS_MAX:
-            attempts[found.attempt_id] = found
-    if not attempts:
-        raise OtariError(
-            Kind.UPSTREAM,
-            "Authorization service returned no resolvable provider",
-            code="platform_no_provider",
-            detail="the platform's answer names no usable attempt",
-        )
-    return Resolution(_id(request_id) or next(iter(attempts)), tuple(attempts.values()))
-
-
-def _position(entry: Mapping[str, Any]) -> int:
-    position = entry.get("position")
-    return position if isinstance(position, int) else 0
-
-
-def _resolved(entry: Mapping[str, Any]) -> Resolved | None:
-    """One entry of the list; None when it can not be used."""
-    attempt_id, provider, model = _id(entry.get("attempt_id")), entry.get("provider"), entry.get("model")
-    key, base = entry.get("api_key"), entry.get("api_base")
-    named = all(isinstance(value, str) and value for value in (provider, model))
-    if attempt_id is None or not named or not isinstance(key, str | None) or not isinstance(base, str | None):
-        return None
-    return Resolved(attempt_id, str(provider), str(model), Secret(key) if key else None, base or None)
-
-
-def _id(value: object) -> str | None:
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
-
-
-def _receipt(raw: bytes) -> Receipt | None:
-    """The cost in an acknowledgement; None when it tells none."""
-    try:
-        doc = _object(raw)
-    except OtariError:
-        return None
-    cost, source = _amount(doc.get("cost_usd")), doc.get("pricing_source")
-    if cost is None:
-        return None
-    return Receipt(cost, source[:_WORDS_MAX_CHARACTERS] if isinstance(source, str) else None)
-
-
-def _amount(told: object) -> str | None:
-    """An amount of USD as decimal digits; None for what is none."""
-    if isinstance(told, bool) or not isinstance(told, str | int | float) or len(str(told)) > _AMOUNT_MAX_CHARACTERS:
-        return None
-    try:
-        amount = Decimal(str(told))
-    except InvalidOperation:
-        return None
-    if not amount.is_finite() or amount < 0 or abs(amount.adjusted()) > _AMOUNT_MAX_CHARACTERS:
-        return None
-    return format(amount, "f")
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        doc = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        doc = None
-    if not isinstance(doc, dict):
-        raise _unavailable("the platform's answer is not a JSON object")
-    return doc
-
-
-def _detail(raw: bytes) -> str:
-    """The platform's own words for a refusal."""
-    try:
-        told = _object(raw).get("detail")
-    except OtariError:
-        return ""
-    return " ".join(told.split())[:_WORDS_MAX_CHARACTERS] if isinstance(told, str) else ""
-
-
-def _unavailable(why: str) -> OtariError:
-    return OtariError(Kind.UPSTREAM, "Authorization service unavailable", code="platform_unavailable", detail=why)

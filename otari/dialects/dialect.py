@@ -6,9 +6,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Event, Reply, Usage
 from otari.domain.errors import OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 
 class Envelope(NamedTuple):
@@ -44,7 +44,12 @@ class Seen(NamedTuple):
 
 
 class StreamReader(Protocol):
-    """Frames of one stream → canonical events. Tolerant: what one upstream or another gets wrong is understood."""
+    """Frames of one stream → canonical events. Tolerant: what one upstream or another gets wrong is understood.
+
+    `dropped` names what the stream told so far and no event can tell.
+    """
+
+    dropped: list[str]
 
     def read(self, frame: bytes) -> Iterable[Event]: ...
 
@@ -104,7 +109,9 @@ class Dialect(Protocol):
         """
         ...
 
-    def read_reply(self, doc: Doc) -> Reply: ...
+    def read_reply(self, doc: Doc, *, dropped: list[str] | None = None) -> Reply:
+        """The whole answer; `dropped` gets the names of what it says and a reply has no place for."""
+        ...
 
     def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
         """The whole answer on this wire; `dropped` as in `write_request`. `request_doc` is the request of the client

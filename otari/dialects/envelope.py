@@ -3,6 +3,8 @@
 A null is the same as an absent key.
 """
 
+from collections.abc import Collection
+
 import orjson
 
 from otari.domain.chat import Doc
@@ -39,6 +41,15 @@ _GATEWAY_TOOLS = {
 def is_private(key: str, value: object) -> bool:
     """Whether a top-level key of a request never goes to a provider. OpenRouter's `provider` is an object: it goes."""
     return key in _PRIVATE or key.startswith("aws_") or (key == "provider" and isinstance(value, str))
+
+
+def extras_in(doc: Doc, consumed: Collection[str]) -> Doc:
+    """The `extras` of a request: what it says under keys that its reader has not `consumed` and that may be sent on."""
+    return {
+        key: value
+        for key, value in doc.items()
+        if key not in consumed and value is not None and not is_private(key, value)
+    }
 
 
 def refuse_missing_features(doc: Doc) -> None:

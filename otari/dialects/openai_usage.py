@@ -6,6 +6,7 @@ stand: whether they can be believed is asked later (`domain.money.believable`).
 
 from typing import Any
 
+from otari.dialects.losses import Drop
 from otari.domain.chat import Doc, Usage
 from otari.domain.money import believable
 
@@ -63,6 +64,12 @@ def write_usage(usage: Usage) -> Doc | None:
     if usage.reasoning is not None:
         doc["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
     return doc
+
+
+def name_lifetimes(usage: Usage, drop: Drop) -> None:
+    """Name how long written tokens stay in the cache: neither of OpenAI's wires tells it."""
+    if usage.cache_write_1h:
+        drop("usage.cache_creation")
 
 
 def _object(doc: Doc, key: str) -> Doc:

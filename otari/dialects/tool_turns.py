@@ -8,9 +8,18 @@ history is trimmed, results come back out of order.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from otari.dialects.losses import Drop
 from otari.domain.chat import Part, Text, ToolCall, ToolResult, Turn
 
 INTERRUPTED = "Tool execution was interrupted; no result."
+
+
+def mend(turns: tuple[Turn, ...], drop: Drop) -> tuple[Turn, ...]:
+    """The same conversation in that order; that it had another one is told to `drop`."""
+    whole = mended(turns)
+    if whole != turns:
+        drop("tool turns mended")
+    return whole
 
 
 def mended(turns: Iterable[Turn]) -> tuple[Turn, ...]:

@@ -7,12 +7,16 @@ Every request is served in a context of its own, so what is noted belongs to tha
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal
+from urllib.parse import quote
 
 from otari.domain.secret import Secret
 
 DEFAULT_SESSION = "default"
 SESSION_KEY = "sk-stub-"  # a key that begins like this is no secret: it names a session
+SESSION_MAX_CHARACTERS = 255
+_DIGEST_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,20 @@ class Arrival:
     damage: Callable[[Damage], object] | None = None
     selector: str = ""
     heard: bool = False
+
+
+def session_name(name: str) -> str:
+    """A name that can stand in headers, in the ledger and in file names.
+
+    Others are percent-encoded; one that is too long is cut and ends with its digest, so that it is still another one
+    than its neighbour with the same beginning.
+    """
+    if not (name.isascii() and name.isprintable()):
+        name = quote(name, errors="replace")
+    if len(name) <= SESSION_MAX_CHARACTERS:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: SESSION_MAX_CHARACTERS - _DIGEST_CHARACTERS - 1]}~{digest}"
 
 
 _ARRIVAL: ContextVar[Arrival | None] = ContextVar("otari_arrival", default=None)

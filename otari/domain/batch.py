@@ -21,7 +21,8 @@ class Batch:
     `key_id` None: the master key sent it for the user. `selector` is the model of every line and `provider` that of the
     first model which it names; both are empty until somebody has looked at the lines. `input_file_id` None: the
     requests came with the batch. `ending` is how the batch is to end when its results are written. `remote_state` is
-    set when its provider carries it out as one, and `remote_id` is what it is called there.
+    set when its provider carries it out as one, and `remote_id` is what it is called there. `output_lifetime_s` is how
+    long the files are kept that it ends with; None: as other files.
     """
 
     batch_id: str
@@ -56,6 +57,7 @@ class Batch:
     cancelled_at_ms: int | None = None
     remote_state: RemoteState | None = None
     remote_id: str | None = None
+    output_lifetime_s: int | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -75,6 +77,7 @@ class NewBatch(NamedTuple):
     metadata: str
     completion_window: str = "24h"
     total: int = 0
+    output_lifetime_s: int | None = None
 
 
 class LineResult(NamedTuple):
@@ -171,7 +174,7 @@ class BatchStore(Protocol):
         self, batch: Batch, results: AsyncIterator[Sequence[LineResult]], shape: Callable[[LineResult], bytes]
     ) -> None:
         """Write answers and failures, each in its `shape`, to two files of the owner, and end the batch as its
-        `ending` says; all of it or nothing.
+        `ending` says; all of it or nothing. For an owner who was deleted there are no files.
         """
         ...
 

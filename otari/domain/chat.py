@@ -17,11 +17,24 @@ Role = Literal["system", "developer", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A web page that a piece of a text is taken from. `start` and `end` bound the piece in characters of the text;
+    None = all of it."""
+
+    url: str
+    title: str = ""
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text. `cache` is the cache mark as the wire gave it (for example `{"type": "ephemeral"}`)."""
+    """Plain text. `cache` is the cache mark as the wire gave it (for example `{"type": "ephemeral"}`). `citations` are
+    those of an answer; in the history of a request nobody asks for them."""
 
     text: str
     cache: Doc | None = None
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +241,9 @@ class Finish(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer. `created` is in seconds since the epoch; None when the wire has no such field."""
+    """A whole answer. `created` is in seconds since the epoch; None when the wire has no such field. `service_tier` is
+    how urgently the provider worked, in OpenAI's words ("default", "flex", "priority", …); None when it does not say.
+    """
 
     id: str
     model: str
@@ -237,15 +252,17 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     created: int | None = None
     stop_sequence: str | None = None
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The answer has begun."""
+    """The answer has begun. `service_tier` is told here, at the end, or at both, as the wire has it."""
 
     id: str
     model: str
     created: int | None = None
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +293,14 @@ class PartSigned:
 
 
 @dataclass(frozen=True, slots=True)
+class PartCited:
+    """Where a piece of an open text is taken from. The piece need not have come yet."""
+
+    index: int
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
 class PartEnded:
     """Part number `index` is whole."""
 
@@ -295,6 +320,7 @@ class Finished:
 
     finish: Finish
     stop_sequence: str | None = None
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +331,7 @@ class Failed:
     code: str | None = None
 
 
-Event = Started | PartStarted | PartDelta | PartSigned | PartEnded | UsageSeen | Finished | Failed
+Event = Started | PartStarted | PartDelta | PartSigned | PartCited | PartEnded | UsageSeen | Finished | Failed
 
 
 def grown(part: Part, text: str) -> Part:
@@ -338,7 +364,7 @@ def fold(events: Iterable[Event]) -> Reply | Failed:
                 if index in parts:
                     raise ValueError(f"part {index} started twice")
                 parts[index], texts[index] = part, []
-            case PartDelta(index) | PartSigned(index) | PartEnded(index) if index not in parts:
+            case PartDelta(index) | PartSigned(index) | PartCited(index) | PartEnded(index) if index not in parts:
                 raise ValueError(f"part {index} has not started")
             case PartDelta(index, text):
                 texts[index].append(text)
@@ -347,6 +373,11 @@ def fold(events: Iterable[Event]) -> Reply | Failed:
                 if not isinstance(part, Thinking | ToolCall):
                     raise ValueError(f"part {index} can not be signed")
                 parts[index] = replace(part, signature=signature)
+            case PartCited(index, citation):
+                part = parts[index]
+                if not isinstance(part, Text):
+                    raise ValueError(f"part {index} is no text")
+                parts[index] = replace(part, citations=(*part.citations, citation))
             case PartEnded():
                 pass
             case UsageSeen(seen):
@@ -360,23 +391,38 @@ def fold(events: Iterable[Event]) -> Reply | Failed:
     if started is None:
         raise ValueError("the events have no start")
     whole = tuple(grown(parts[i], "".join(texts[i])) for i in sorted(parts))
-    return Reply(started.id, started.model, whole, ending.finish, usage, started.created, ending.stop_sequence)
+    return Reply(
+        started.id,
+        started.model,
+        whole,
+        ending.finish,
+        usage,
+        started.created,
+        ending.stop_sequence,
+        ending.service_tier or started.service_tier,
+    )
 
 
 def unfold(reply: Reply) -> Iterator[Event]:
     """A whole answer as the events of a stream; `fold(unfold(reply)) == reply`."""
-    yield Started(reply.id, reply.model, reply.created)
+    yield Started(reply.id, reply.model, reply.created, reply.service_tier)
     for index, part in enumerate(reply.parts):
         yield from unfold_part(index, part)
     if reply.usage != Usage():
         yield UsageSeen(reply.usage)
-    yield Finished(reply.finish, reply.stop_sequence)
+    yield Finished(reply.finish, reply.stop_sequence, reply.service_tier)
 
 
 def unfold_part(index: int, part: Part) -> Iterator[Event]:
-    """One whole part as PartStarted, at most one delta, its signature, PartEnded."""
+    """One whole part as PartStarted, at most one delta, its signature or its citations, PartEnded."""
     match part:
-        case Text(text) | Refusal(text):
+        case Text(text, citations=citations):
+            yield PartStarted(index, replace(part, text="", citations=()))
+            if text:
+                yield PartDelta(index, text)
+            for citation in citations:
+                yield PartCited(index, citation)
+        case Refusal(text):
             yield PartStarted(index, replace(part, text=""))
             if text:
                 yield PartDelta(index, text)

@@ -16,12 +16,13 @@ The data tells the context window of many models, and of none how much it writes
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from otari.domain.catalog import NO_LIMITS, Limits, Price, Tier
+from otari.domain.catalog import NO_LIMITS, Limits
+from otari.domain.price import Price, Tier
 
 _DAY_MS = 86_400_000
 _REMEMBERED = 4096
@@ -48,15 +49,16 @@ class Origin(NamedTuple):
 class DefaultPrices:
     """All default prices. Look-ups are remembered, so that they cost nothing on the hot path."""
 
-    def __init__(self, data: Mapping[str, Any], ids: Mapping[str, str]) -> None:
-        """`data` is the parsed file. `ids` says under which name the data has a provider type.
+    def __init__(self, read: Callable[[], Mapping[str, Any]], ids: Mapping[str, str]) -> None:
+        """`read` gives the parsed file; it is called once, by the first look-up that needs it.
+
+        `ids` says under which name the data has a provider type.
 
         A `*` in such a name stands for what follows the last `:` of the model. Types that are not in `ids` have no
         default prices.
         """
-        self.source: str = data["source"]
         self._ids = ids
-        self._providers: Mapping[str, Any] = data["providers"]
+        self._data = cache(read)
         self._shelf = cache(self._build_shelf)
         self._find = lru_cache(_REMEMBERED)(self._search)
 
@@ -75,16 +77,16 @@ class DefaultPrices:
         found = self._find(provider_type, model)
         if found is None:
             return None
-        return Origin(self.source, found.provider, found.model, found.offer(at_ms).left_out)
+        return Origin(self._data()["source"], found.provider, found.model, found.offer(at_ms).left_out)
 
     def _search(self, provider_type: str, model: str) -> "_Model | None":
         provider = self._ids.get(provider_type, "")
         if "*" in provider:
             model, _, backend = model.rpartition(":")
             provider = provider.replace("*", backend)
-        if provider not in self._providers or len(model) > _LONGEST_NAME:
+        if not provider or len(model) > _LONGEST_NAME or provider not in self._data()["providers"]:
             return None
-        shelves = (provider, *self._providers[provider]["fallback"])
+        shelves = (provider, *self._data()["providers"][provider]["fallback"])
         name = model.lower()
         for written in dict.fromkeys((name, _COMPACT_DATE.sub(_dashed, name))):
             for shelf in shelves:
@@ -94,7 +96,7 @@ class DefaultPrices:
         return None
 
     def _build_shelf(self, provider: str) -> "_Shelf":
-        return _Shelf(self._providers[provider]["models"])
+        return _Shelf(self._data()["providers"][provider]["models"])
 
 
 class _Shelf:

@@ -8,8 +8,8 @@ Rates that do not count tokens are pico-USD per request, image, second or charac
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
+from otari.domain.price import Price
 
 NANO_PER_USD = 1_000_000_000
 PICO_PER_NANO = 1_000

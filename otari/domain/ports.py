@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import NO_QUIRKS, PATIENT, ModelRef, Price, Provider, Quirks, Timeouts
+from otari.domain.catalog import ModelRef
 from otari.domain.chat import Usage
 from otari.domain.documents import DocumentKind, Piece
 from otari.domain.errors import OtariError
 from otari.domain.files import StoredFile
+from otari.domain.price import Price
+from otari.domain.provider import NO_QUIRKS, PATIENT, Provider, Quirks, Timeouts
 from otari.domain.secret import Secret
 
 UsageSource = Literal["provider", "partial", "estimated", "stub", "none"]

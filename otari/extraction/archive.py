@@ -8,10 +8,10 @@ import zipfile
 import zlib
 
 from otari.domain.documents import Unreadable
+from otari.extraction.page import TOO_LARGE
 
 ENTRIES_MAX = 5_000
 UNPACKED_MAX_BYTES = 64 * 1024 * 1024  # of all that is read
-_BOMB = "unpacks to more than can be read"
 
 
 class Archive:
@@ -44,13 +44,13 @@ class Archive:
         if entry is None:
             return b""
         if entry.file_size > self._left:
-            raise Unreadable(_BOMB)
+            raise Unreadable(TOO_LARGE)
         try:
             with self._zip.open(entry) as file:
                 data = file.read(self._left + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError):
             raise Unreadable("is damaged") from None
         if len(data) > self._left:
-            raise Unreadable(_BOMB)
+            raise Unreadable(TOO_LARGE)
         self._left -= len(data)
         return data

@@ -106,6 +106,7 @@ _BLOCKS = {
     ),
     *("p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead", "title", "tr", "ul"),
 }
+_HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -139,7 +140,9 @@ class _Html(HTMLParser):
         elif tag == "br" or tag in _BLOCKS:
             self.break_line()
         self._kept += tag == "pre"
-        if tag == "li":
+        if tag in _HEADINGS:
+            self._line.append(f"{_HEADINGS[tag]} ")
+        elif tag == "li":
             self._line.append("- ")
         elif tag in ("td", "th") and self._line:
             self._line.append(" | ")

@@ -6,6 +6,7 @@ from otari.domain.documents import Unreadable
 
 TEXT_MAX_CHARACTERS = 4_000_000  # about a million tokens: more than nearly all models take
 NO_TEXT = "holds no text"
+TOO_LARGE = "unpacks to more than can be read"
 _BLANK = re.compile(r"\n{3,}")
 
 

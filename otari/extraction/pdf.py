@@ -3,11 +3,11 @@
 import io
 
 from pypdf import PageObject, PdfReader
-from pypdf.errors import PyPdfError
+from pypdf.errors import LimitReachedError, PyPdfError
 from pypdf.generic import StreamObject
 
 from otari.domain.documents import LeftOut, Picture, Piece, Unreadable, letters
-from otari.extraction.page import NO_TEXT, Page
+from otari.extraction.page import NO_TEXT, TOO_LARGE, Page
 from otari.extraction.scan import Grant, drawn_on, read_picture
 
 PAGES_MAX = 1_000
@@ -37,6 +37,8 @@ def pdf_pieces(data: bytes, grant: Grant = lambda seconds: None) -> list[Piece]:
             page.line("")
             if letters(text) < FEW_LETTERS and (found := pictures.of(each, number)):
                 pieces += [page.taken(), *found]
+    except LimitReachedError:  # the library unpacks no more than 75 MB of a stream
+        raise Unreadable(TOO_LARGE) from None
     except PyPdfError:
         raise Unreadable("is damaged") from None
     pieces = [piece for piece in (*pieces, page.taken()) if piece]

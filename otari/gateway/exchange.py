@@ -70,7 +70,10 @@ class SameDialect:
 
     def replay(self, doc: Doc) -> bytes:
         writer = self.server.writer(wants_usage=self._wants_usage, request_doc=self._doc)
-        return b"".join(map(writer.write, unfold(self.server.read_reply(doc))))
+        lost: list[str] = []
+        stream = b"".join(map(writer.write, unfold(self.server.read_reply(doc, dropped=lost))))
+        self.dropped = tuple(dict.fromkeys((*self.dropped, *lost, *writer.dropped)))
+        return stream
 
 
 def read_answer(dialect: Dialect, body: bytes) -> Doc:

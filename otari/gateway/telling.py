@@ -10,12 +10,13 @@ from otari.dialects import attachments as parts
 from otari.dialects import data_url
 from otari.dialects.attachments import Attachment, Inline
 from otari.domain.access import Principal
-from otari.domain.catalog import ModelRef, Senses
+from otari.domain.catalog import ModelRef
 from otari.domain.chat import Doc
 from otari.domain.documents import LeftOut, Picture, Piece, Unreadable, kind_of, letters
 from otari.domain.errors import Kind, OtariError
 from otari.domain.files import StoredFile
 from otari.domain.ports import Documents
+from otari.domain.provider import Senses
 
 EXTRACTED = "document extracted to text"
 SHOWN = "document pages given as images"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import orjson
 
 from otari.dialects import sse
-from otari.dialects.dialect import Dialect, Envelope, StreamWriter
+from otari.dialects.dialect import Dialect, Envelope, StreamReader, StreamWriter
 from otari.dialects.tool_names import originals, restored_event, restored_reply, wire_names
 from otari.domain.chat import (
     ChatRequest,
@@ -53,6 +53,7 @@ class Translation:
     ) -> None:
         self.server = server
         self._dropped = list(noted)
+        self._reader: StreamReader | None = None
         self._writer: StreamWriter | None = None
         self._client = client
         self._doc = doc
@@ -72,22 +73,24 @@ class Translation:
     @property
     def dropped(self) -> Sequence[str]:
         """What could not be carried so far, of the request and of the answer; each name once."""
-        streamed = self._writer.dropped if self._writer is not None else ()
-        return tuple(dict.fromkeys((*self._dropped, *streamed)))
+        read = self._reader.dropped if self._reader is not None else ()
+        written = self._writer.dropped if self._writer is not None else ()
+        return tuple(dict.fromkeys((*self._dropped, *read, *written)))
 
     def answer(self, doc: Doc, body: bytes) -> bytes:
         reply = self._read(doc)
         return orjson.dumps(self._client.write_reply(reply, dropped=self._dropped, request_doc=self._doc))
 
     def relay(self) -> Relay:
-        return TranslatedRelay(self.server, self._make_writer(), self._names, self._clean)
+        self._reader = self.server.reader()
+        return TranslatedRelay(self.server, self._reader, self._make_writer(), self._names, self._clean)
 
     def replay(self, doc: Doc) -> bytes:
         writer = self._make_writer()
         return b"".join(map(writer.write, unfold(self._read(doc))))
 
     def _read(self, doc: Doc) -> Reply:
-        return restored_reply(self.server.read_reply(doc), self._names)
+        return restored_reply(self.server.read_reply(doc, dropped=self._dropped), self._names)
 
     def _make_writer(self) -> StreamWriter:
         tokens = self._prompt_tokens() if self._client.tells_input_first else None
@@ -99,11 +102,16 @@ class TranslatedRelay(Relay):
     """Reads the provider's frames and writes the client's; all that one block tells goes out in one piece."""
 
     def __init__(
-        self, server: Dialect, writer: StreamWriter, names: Mapping[str, str], clean: Callable[[str], str]
+        self,
+        server: Dialect,
+        reader: StreamReader,
+        writer: StreamWriter,
+        names: Mapping[str, str],
+        clean: Callable[[str], str],
     ) -> None:
         """`names` are the client's names of tools by those on the wire, where they differ."""
         super().__init__(server, clean)
-        self._reader = server.reader()
+        self._reader = reader
         self._writer = writer
         self._names = names
 

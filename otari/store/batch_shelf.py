@@ -80,7 +80,7 @@ class BatchShelf:
 
     async def add(self, new: NewBatch, lines: Iterable[bytes]) -> Batch:
         """A batch whose lines came with it, without their line breaks. Raises like `check_room`, and UNAVAILABLE."""
-        batch_id = batches.new_batch_id(self._now_ms())
+        batch_id = self.files.names.batch(new.user_id, self._now_ms())
         draft = self._inputs.draft()
         try:
             for line in lines:
@@ -96,7 +96,7 @@ class BatchShelf:
 
         Raises like `add`, and NOT_FOUND when the bytes of the file are gone.
         """
-        batch_id = batches.new_batch_id(self._now_ms())
+        batch_id = self.files.names.batch(new.user_id, self._now_ms())
         try:
             await self._inputs.take(self.files.folder / file.file_id, batch_id)
         except FileNotFoundError:
@@ -221,25 +221,42 @@ class BatchShelf:
 
     async def finish(self, batch: Batch, results: AsyncIterator[Sequence[LineResult]], shape: Shape) -> None:
         """See BatchStore."""
+        batch_id = batch.batch_id
+        if await self._db.read(lambda conn: batches.has_owner(conn, batch.user_id)):
+            await self._finish(batch, results, shape)
+        else:
+            now_ms = self._now_ms()
+            await self._db.write(lambda conn: batches.finish_batch(conn, batch_id, None, None, now_ms))
+        await self._forget(batch_id)
+        await self._remove_input(batch_id)
+
+    async def _finish(self, batch: Batch, results: AsyncIterator[Sequence[LineResult]], shape: Shape) -> None:
+        """End a batch with its files."""
         batch_id, short = batch.batch_id, batch.batch_id.removeprefix("batch_")
+        lifetime_ms = None if batch.output_lifetime_s is None else batch.output_lifetime_s * 1000
         async with self.files.receiving() as answered, self.files.receiving() as failed:
             async for some in results:
                 for result in some:
                     await (answered if result.succeeded else failed).write(shape(result))
+            has_output, has_errors, now_ms = bool(answered.size_bytes), bool(failed.size_bytes), self._now_ms()
             made = [
-                Made(draft, batch.user_id, f"batch_{short}_{word}.jsonl", PURPOSE)
+                Made(
+                    draft,
+                    self.files.names.made_file(batch_id, word, now_ms),
+                    batch.user_id,
+                    f"batch_{short}_{word}.jsonl",
+                    PURPOSE,
+                    lifetime_ms,
+                )
                 for draft, word in ((answered, "output"), (failed, "error"))
                 if draft.size_bytes
             ]
-            has_output, has_errors, now_ms = bool(answered.size_bytes), bool(failed.size_bytes), self._now_ms()
 
             def end(conn: sqlite3.Connection, ids: Sequence[str]) -> None:
                 output = ids[0] if has_output else None
                 batches.finish_batch(conn, batch_id, output, ids[-1] if has_errors else None, now_ms)
 
             await self.files.add_made(made, end)
-        await self._forget(batch_id)
-        await self._remove_input(batch_id)
 
     async def _forget(self, batch_id: str) -> None:
         """Its results are in its files."""

@@ -5,7 +5,6 @@ the owner, so that a batch of somebody else is no batch.
 """
 
 import re
-import secrets
 import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,11 +18,6 @@ from otari.store.ledger import Settlement
 OPEN_MAX = 100  # batches of one user that have not ended
 WINDOW_MS = 24 * 3_600_000
 _BATCH_ID = re.compile(r"batch_[0-9a-f]{32}")
-
-
-def new_batch_id(now_ms: int) -> str:
-    """`batch_`, the time in 12 hexadecimal digits, 20 random ones: a later batch has a greater id."""
-    return f"batch_{now_ms:012x}{secrets.token_hex(10)}"
 
 
 def is_batch_id(text: str) -> bool:
@@ -43,8 +37,8 @@ WHERE user_id = ?1 AND state IN ('validating', 'in_progress', 'finalizing', 'can
 _ADD = """
 INSERT INTO batches (
     batch_id, user_id, key_id, endpoint, selector, provider, input_file_id, metadata, completion_window, total,
-    state, created_at_ms, expires_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'validating', ?, ?)
+    output_lifetime_s, state, created_at_ms, expires_at_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'validating', ?, ?)
 """
 
 
@@ -76,7 +70,7 @@ _COLUMNS = """
 SELECT batch_id, user_id, key_id, endpoint, selector, provider, input_file_id, completion_window, metadata, state,
     ending, total, completed, failed, input_tokens, cache_read_tokens, output_tokens, reasoning_tokens, errors,
     output_file_id, error_file_id, created_at_ms, expires_at_ms, in_progress_at_ms, finalizing_at_ms, completed_at_ms,
-    failed_at_ms, expired_at_ms, cancelling_at_ms, cancelled_at_ms, remote_state, remote_id
+    failed_at_ms, expired_at_ms, cancelling_at_ms, cancelled_at_ms, remote_state, remote_id, output_lifetime_s
 FROM batches
 """
 _ONE = _COLUMNS + " WHERE batch_id = ?1"
@@ -184,6 +178,19 @@ def cancel_batch(
     return get_batch_of(conn, user_id, batch_id), True
 
 
+_CANCEL_ALL = """
+UPDATE batches SET state = 'cancelling', cancelling_at_ms = ?2
+WHERE user_id = ?1 AND state IN ('validating', 'in_progress')
+RETURNING batch_id
+"""
+
+
+def cancel_batches_of(conn: sqlite3.Connection, user_id: str, now_ms: int) -> list[Batch]:
+    """Ask for the end of every batch of a user who goes; those are they."""
+    cancelled = [row[0] for row in conn.execute(_CANCEL_ALL, (user_id, now_ms)).fetchall()]
+    return [_get(conn, batch_id) for batch_id in cancelled]
+
+
 # ---- results ----
 
 _KEEP = """
@@ -251,6 +258,11 @@ def wind_up(
         ending = "cancelled" if batch.state == "cancelling" else ending
         conn.execute(_WIND_UP, (batch_id, ending, now_ms, _told(problems)))
     return _get(conn, batch_id)
+
+
+def has_owner(conn: sqlite3.Connection, user_id: str) -> bool:
+    """Whether there is anybody who could have the files of a batch."""
+    return conn.execute(_STANDING, (user_id,)).fetchone() is not None
 
 
 _FINISH = """

@@ -149,6 +149,7 @@ class Database:
         """
         if self._closed:
             raise unavailable()
+        self._writer.land()
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, op)
 
     def _read(self, op: Callable[[sqlite3.Connection], T]) -> T:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from otari.domain.errors import OtariError
 from otari.domain.files import StoredFile
+from otari.domain.names import RANDOM_NAMES, Names
 from otari.store import files
 from otari.store.blobs import Blobs, Draft
 from otari.store.db import Database
@@ -26,20 +27,23 @@ SWEEP_S = 60.0
 
 
 class Made(NamedTuple):
-    """A file that the gateway has written for a user; its draft is whole."""
+    """A file that is to be made of a draft, which is whole. `lifetime_ms` None: as long as files are kept at all."""
 
     draft: Draft
+    file_id: str
     user_id: str
     filename: str
     purpose: str
+    lifetime_ms: int | None = None
 
 
 class FileShelf:
     """Open it with `open`; close it before its database."""
 
-    def __init__(self, db: Database, blobs: Blobs, limits: FileLimits, now_ms: Callable[[], int]) -> None:
+    def __init__(self, db: Database, blobs: Blobs, limits: FileLimits, now_ms: Callable[[], int], names: Names) -> None:
         """For `open`, which has cleared up what an earlier run left."""
         self.limits = limits
+        self.names = names
         self._db = db
         self._blobs = blobs
         self._now_ms = now_ms
@@ -48,7 +52,9 @@ class FileShelf:
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep_for_ever())
 
     @classmethod
-    async def open(cls, db: Database, folder: Path, limits: FileLimits, now_ms: Callable[[], int]) -> "FileShelf":
+    async def open(
+        cls, db: Database, folder: Path, limits: FileLimits, now_ms: Callable[[], int], names: Names = RANDOM_NAMES
+    ) -> "FileShelf":
         """The shelf in `folder`, without what an earlier run left half done. Raises StoreError, OtariError."""
         blobs = Blobs.open(folder)
         try:
@@ -59,7 +65,7 @@ class FileShelf:
         except BaseException:
             blobs.close()
             raise
-        return cls(db, blobs, limits, now_ms)
+        return cls(db, blobs, limits, now_ms, names)
 
     # ---- coming ----
 
@@ -92,7 +98,8 @@ class FileShelf:
         It goes after `lifetime_ms`, or earlier when files are kept for less. Raises OtariError as `room` does, and
         UNAVAILABLE when disk or ledger can not take it.
         """
-        file = await self._sealed(draft, user_id, filename, media_type, purpose, lifetime_ms)
+        file_id = self.names.file(user_id, self._now_ms())
+        file = await self._file(Made(draft, file_id, user_id, filename, purpose, lifetime_ms), media_type)
 
         def note(conn: sqlite3.Connection) -> None:
             files.add_file(conn, file, self.limits)
@@ -110,10 +117,7 @@ class FileShelf:
         They appear all at once, in the transaction in which `also` is done, with their ids. Raises
         OtariError(UNAVAILABLE) when disk or ledger can not take them, and what `also` raises.
         """
-        sealed = [
-            await self._sealed(draft, user_id, filename, "application/jsonl", purpose, None)
-            for draft, user_id, filename, purpose in made
-        ]
+        sealed = [await self._file(each, "application/jsonl") for each in made]
 
         def note(conn: sqlite3.Connection) -> None:
             for file in sealed:
@@ -128,21 +132,19 @@ class FileShelf:
         self._adding.update(drafts.values())
         await self._to_the_end(self._add(drafts, note, show))
 
-    async def _sealed(
-        self, draft: Draft, user_id: str, filename: str, media_type: str, purpose: str, lifetime_ms: int | None
-    ) -> StoredFile:
+    async def _file(self, made: Made, media_type: str) -> StoredFile:
         """What the file of a draft will be; its bytes are on disk."""
-        digest = await draft.seal()
+        digest = await made.draft.seal()
         now_ms = self._now_ms()
-        lifetimes = [each for each in (lifetime_ms, self.limits.kept_ms) if each is not None]
+        lifetimes = [each for each in (made.lifetime_ms, self.limits.kept_ms) if each is not None]
         expires_at_ms = now_ms + min(lifetimes) if lifetimes else None
         return StoredFile(
-            files.new_file_id(now_ms),
-            user_id,
-            filename,
+            made.file_id,
+            made.user_id,
+            made.filename,
             media_type,
-            purpose,
-            draft.size_bytes,
+            made.purpose,
+            made.draft.size_bytes,
             digest,
             now_ms,
             expires_at_ms,

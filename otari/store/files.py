@@ -5,7 +5,6 @@ the owner, so that a file of somebody else is no file.
 """
 
 import re
-import secrets
 import sqlite3
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -24,11 +23,6 @@ class FileLimits(NamedTuple):
     user_files: int
     user_bytes: int
     kept_ms: int | None = None
-
-
-def new_file_id(now_ms: int) -> str:
-    """`file-`, the time in 12 hexadecimal digits, 20 random ones: a later file has a greater id."""
-    return f"file-{now_ms:012x}{secrets.token_hex(10)}"
 
 
 def is_file_id(text: str) -> bool:

@@ -1,21 +1,30 @@
-"""The writer of a database whose disk nobody waits for: it writes in the event loop itself.
+"""The writer of a database whose disk nobody waits for: it writes in the event loop, when it is asked to.
 
 For ledgers that are thrown away at the end of a run. Handing every operation to a thread and its result back costs more
-than such a write, and a run of tests asks one thing after the other. Operations of one turn of the loop share a commit.
+than such a write, and a run of tests asks one thing after the other. A result is told before its commit, which all
+operations of one turn of the loop share; whoever reads finds what was told.
 """
 
-import contextlib
+import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
-from otari.store.writer import Writer
+from otari.store.faults import unavailable
+from otari.store.writer import Item, Op, Writer, resolve, resolve_each
 
 
 class NearWriter(Writer):
     """See `Writer`; everything happens in the loop, and no commit waits for the disk."""
 
     flushes = False
+
+    def __init__(self, conn: sqlite3.Connection, probe: Op) -> None:
+        """See `Writer`."""
+        super().__init__(conn, probe)
+        self._told: list[Op] = []  # those of the open transaction
+        self._timer: asyncio.TimerHandle | None = None  # while something waits in memory
 
     def start(self) -> None:
         """Nothing has to be started."""
@@ -25,11 +34,27 @@ class NearWriter(Writer):
         """False while something that must be written can not be, and after the end."""
         return self._open and not self._waiting
 
+    def submit(self, op: Op, keep: bool, on_commit: Callable[[Any], object] | None) -> "asyncio.Future[Any]":
+        """Run an operation; the future is done."""
+        future = self._future()
+        if not self._open:
+            future.set_exception(unavailable())
+            return future
+        item = Item(op, future, keep, on_commit)
+        try:
+            value = self._run_within(op)
+        except Exception as error:
+            resolve_each([(item, None, self._failed(item, error))])
+        else:
+            resolve([item], [value])
+        self._nudge_soon()
+        return future
+
     def stop(self) -> None:
-        """Take nothing more, and write what was queued."""
+        """Take nothing more, and write what was told."""
         if self._open:
             self._open = False
-            self._nudge()
+            self.land()
             if self._waiting:
                 self._retry()
 
@@ -37,11 +62,56 @@ class NearWriter(Writer):
         """There is nothing to wait for."""
         return True
 
+    def land(self) -> None:
+        """Commit what was told. What can not be committed waits in memory, like everything that must be kept."""
+        told, self._told = self._told, []
+        if not told:
+            return
+        try:
+            self._conn.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            self._park_all(told, error)
+        else:
+            self.commits += 1
+            self.ops += len(told)
+
     def _nudge(self) -> None:
         self._nudging = False
-        with contextlib.suppress(sqlite3.ProgrammingError):  # a nudge after the end: the connection is closed
-            while self._queue:
-                self._turn()
+        landed = bool(self._told)
+        self.land()
+        if self._open and self._waiting and (landed or time.monotonic() >= self._retry_at):
+            self._retry()
+        if self._open and self._waiting and self._timer is None and self._loop is not None:
+            self._timer = self._loop.call_later(self._patience(), self._ring)
 
-    def _tell(self, hear: Callable[..., None], *facts: Any) -> None:
-        hear(*facts)
+    def _ring(self) -> None:
+        self._timer = None
+        self._nudge()
+
+    def _run_within(self, op: Op) -> Any:
+        """The result of an operation in the open transaction; one that fails takes only itself out of it."""
+        if not self._told:
+            self._conn.execute("BEGIN IMMEDIATE")
+        try:
+            value = op(self._conn)
+        except BaseException:
+            self._roll_back()
+            self._tell_again()
+            raise
+        self._told.append(op)
+        return value
+
+    def _tell_again(self) -> None:
+        """Their transaction is gone, and their results are told: run them once more."""
+        told, self._told = self._told, []
+        if not told:
+            return
+        try:
+            self._transact(told)
+        except Exception as error:
+            self._park_all(told, error)
+
+    def _park_all(self, ops: list[Op], error: Exception) -> None:
+        for op in ops:
+            self._park(op, error)

@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from otari.domain.catalog import Catalog, Price
+from otari.domain.catalog import Catalog
+from otari.domain.price import Price
 from otari.store import prices
 from otari.store.db import Database
 from otari.store.prices import PriceRow

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from otari.domain.catalog import Price, Tier
+from otari.domain.price import Price, Tier
 
 _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
 _EACH = {"request_pico": "request", "image_pico": "image", "second_pico": "second", "character_pico": "character"}

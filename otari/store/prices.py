@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from otari.domain.catalog import Price
+from otari.domain.price import Price
 from otari.store.pages import bounded, known_place
 from otari.store.price_text import read_tiers, write_tiers
 

@@ -124,7 +124,7 @@ def price_record(row: Any) -> dict[str, Any]:
 
 
 def tier_record(tier: Any) -> dict[str, Any]:
-    """A `domain.catalog.Tier`."""
+    """A `domain.price.Tier`."""
     rates = {f"{name}_price_per_million": per_million(rate) for name, rate in tier._asdict().items() if name in _TIERED}
     return {
         "min_input_tokens": tier.min_input_tokens,

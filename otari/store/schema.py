@@ -4,14 +4,23 @@ Migrations are numbered SQL files, applied in order, each in its own transaction
 file is never edited after a release.
 """
 
+import pkgutil
 import sqlite3
 import time
 from collections.abc import Callable
-from importlib import resources
 
 from otari.store.faults import StoreError
 
 APPLICATION_ID = 0x4F544152  # "OTAR"
+# In order. They are named, since to find out what is in the folder takes longer than to read and apply all of them.
+MIGRATIONS = (
+    "0001_first_floor.sql",
+    "0002_translation.sql",
+    "0003_reports.sql",
+    "0004_files.sql",
+    "0005_batches.sql",
+    "0006_output_lifetime.sql",
+)
 # STRICT tables came with 3.37; releases before 3.38 are not tested.
 OLDEST_SQLITE = (3, 38, 0)
 # A check reads every page; a start may not wait for that on a ledger of years.
@@ -84,9 +93,13 @@ def set_common_pragmas(conn: sqlite3.Connection) -> None:
 
 def shipped() -> list[tuple[str, str]]:
     """The migrations of this release: file name and SQL, in order."""
-    folder = resources.files("otari.store") / "migrations"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(name, (folder / name).read_text("utf-8")) for name in names]
+    return [(name, _sql(name)) for name in MIGRATIONS]
+
+
+def _sql(name: str) -> str:
+    data = pkgutil.get_data("otari.store", f"migrations/{name}")
+    assert data is not None, "the loader of otari.store gives no data"
+    return data.decode()
 
 
 def migrate(conn: sqlite3.Connection, path: str, files: list[tuple[str, str]], now_ms: Callable[[], int]) -> None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from otari.domain import money
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
+from otari.domain.price import Price
 from otari.store.pages import bounded, known_place
 from otari.store.price_text import read_rates
 

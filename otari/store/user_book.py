@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otari.store import accounts, keys
+from otari.domain.batch import Batch
+from otari.store import accounts, batches, keys
 from otari.store.accounts import User
 from otari.store.db import Database
 from otari.store.key_book import KeyBook
@@ -19,6 +20,7 @@ class UserBook:
         self._keys = keys
         self._now_ms = now_ms
         self._allowed: dict[str, tuple[str, ...]] = {}
+        self.on_cancelled: Callable[[Batch], object] | None = None  # hears of every batch that ends with its user
 
     async def load(self) -> None:
         """Read what the database holds."""
@@ -87,11 +89,18 @@ class UserBook:
         await self._db.write(op, on_commit=hear)
 
     async def remove(self, user_id: str) -> None:
-        """Mark a user as deleted and make its keys inactive. Raises OtariError(NOT_FOUND)."""
+        """Mark a user as deleted, make its keys inactive, cancel its batches. Raises OtariError(NOT_FOUND)."""
         now_ms = self._now_ms()
 
-        def forget(_: None) -> None:
+        def op(conn: sqlite3.Connection) -> list[Batch]:
+            accounts.remove_user(conn, user_id, now_ms)
+            return batches.cancel_batches_of(conn, user_id, now_ms)
+
+        def forget(cancelled: list[Batch]) -> None:
             self._allowed.pop(user_id, None)
             self._keys.silence(user_id)
+            if self.on_cancelled is not None:
+                for batch in cancelled:
+                    self.on_cancelled(batch)
 
-        await self._db.write(lambda conn: accounts.remove_user(conn, user_id, now_ms), on_commit=forget)
+        await self._db.write(op, on_commit=forget)

@@ -83,20 +83,29 @@ class Writer:
 
     def submit(self, op: Op, keep: bool, on_commit: Callable[[Any], object] | None) -> "asyncio.Future[Any]":
         """Queue an operation; it runs even if the future is cancelled."""
+        future = self._future()
+        if self._open:
+            self._queue.append(Item(op, future, keep, on_commit))
+            self._nudge_soon()
+        else:
+            future.set_exception(unavailable())
+        return future
+
+    def land(self) -> None:
+        """Called before a read: what has been told as written must be found by it. Here it has landed before."""
+
+    def _future(self) -> "asyncio.Future[Any]":
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             if self._loop is not None:
                 raise RuntimeError("a database belongs to the event loop that used it first")
             self._loop = loop
-        future: asyncio.Future[Any] = loop.create_future()
-        if self._open:
-            self._queue.append(Item(op, future, keep, on_commit))
-            if not self._nudging:  # one nudge for all that is queued in this turn of the loop: waking is dear
-                self._nudging = True
-                loop.call_soon(self._nudge)
-        else:
-            future.set_exception(unavailable())
-        return future
+        return loop.create_future()
+
+    def _nudge_soon(self) -> None:
+        if not self._nudging and self._loop is not None:  # one for all of this turn of the loop: waking is dear
+            self._nudging = True
+            self._loop.call_soon(self._nudge)
 
     def _nudge(self) -> None:
         self._nudging = False
@@ -161,7 +170,7 @@ class Writer:
             else:
                 self._run_singly(group)
             return False
-        self._tell(_resolve, group, values)
+        self._tell(resolve, group, values)
         return True
 
     def _run_singly(self, group: list[Item]) -> None:
@@ -256,7 +265,7 @@ class Writer:
             self._deliver([(self._queue.popleft(), None, unavailable())])
 
     def _deliver(self, outcomes: list[tuple[Item, Any, BaseException | None]]) -> None:
-        self._tell(_resolve_each, outcomes)
+        self._tell(resolve_each, outcomes)
 
     def _tell(self, hear: Callable[..., None], *facts: Any) -> None:
         """One call into the loop for a whole group: waking the loop costs more than a result."""
@@ -268,7 +277,7 @@ class Writer:
             log.warning("results of the ledger came after the end of the event loop")
 
 
-def _resolve(group: list[Item], values: list[Any]) -> None:
+def resolve(group: list[Item], values: list[Any]) -> None:
     """In the loop: a group that landed whole."""
     for (_, future, _, on_commit), value in zip(group, values, strict=True):
         if on_commit is not None:
@@ -277,7 +286,7 @@ def _resolve(group: list[Item], values: list[Any]) -> None:
             future.set_result(value)
 
 
-def _resolve_each(outcomes: list[tuple[Item, Any, BaseException | None]]) -> None:
+def resolve_each(outcomes: list[tuple[Item, Any, BaseException | None]]) -> None:
     """In the loop: results and errors of single operations."""
     for item, value, error in outcomes:
         if error is None and item.on_commit is not None:

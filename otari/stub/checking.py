@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Iterator, Sequence
 
-from otari.app import read_stub_scripts
 from otari.config import ConfigError
+from otari.stage import read_stub_scripts
 from otari.stub.options import refuse
 from otari.upstreams.stub.probes import slow_patterns
 from otari.upstreams.stub.script import Script

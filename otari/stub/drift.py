@@ -6,9 +6,7 @@ Nothing is written. A provider that does not answer is no drift: what could not 
 import argparse
 import asyncio
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -23,6 +21,7 @@ from otari.config import ConfigError, load, load_recordings, parse_recording
 from otari.domain.errors import OtariError
 from otari.domain.ports import Call, attempt_to
 from otari.domain.redaction import Redactor
+from otari.stub.folder import run_folder
 from otari.stub.options import WordParser, refuse
 from otari.upstreams.stub.cassettes import Cassette, Cassettes, Label, shape_changes
 from otari.upstreams.stub.script import ScriptError, Source
@@ -37,18 +36,16 @@ def look_for_drift(words: Sequence[str]) -> int:
     parser.add_argument("folder")
     parser.add_argument("-c", "--config")
     told = parser.parse_args(list(words))
-    folder = tempfile.mkdtemp(prefix="otari-stub-")
     try:
-        return asyncio.run(_check(told, folder))
+        with run_folder() as folder:
+            return asyncio.run(_check(told, folder))
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"otari: {problem}\n")
         return EXIT_WRONG
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _check(told: argparse.Namespace, folder: str) -> int:
+async def _check(told: argparse.Namespace, folder: Path) -> int:
     cassettes = _recordings(told.folder)
     if not any(cassette.takes for cassette in cassettes):
         refuse(f"{told.folder}: no recordings with the bytes of their answers in this folder")

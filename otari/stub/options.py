@@ -3,8 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from otari.cli import USAGE_ERROR
 
@@ -14,8 +13,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _PORT = 8000
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """`port` 0 takes a free one. `command` is what to run, empty when the gateway is to serve until a signal comes."""
 
     scripts: tuple[str, ...] = ()
@@ -57,23 +55,7 @@ def refuse(message: str) -> NoReturn:
 def read_options(words: Sequence[str]) -> Options:
     """The options in `words`; what stands behind `--` is the command. Raises SystemExit."""
     words, command = _at_dashes(words)
-    parser = WordParser(prog="otari.pyz stub", add_help=False, allow_abbrev=False)
-    parser.add_argument("--script", action="append", default=[])
-    parser.add_argument("-c", "--config")
-    parser.add_argument("--dialects", type=_dialects, default=DIALECTS)
-    parser.add_argument("--host")
-    parser.add_argument("--port", type=_port)
-    for name in ("--port-file", "--env-file"):
-        parser.add_argument(name)
-    parser.add_argument("--report", type=_report)
-    parser.add_argument("--lenient", action="store_true")
-    parser.add_argument("--seed", type=_seed)
-    parser.add_argument("--cassettes")
-    parser.add_argument("--mode", dest="taping", choices=TAPINGS)
-    parser.add_argument("--allow-record-in-ci", action="store_true")
-    parser.add_argument("--speed", type=_speed, default=1.0)
-    parser.add_argument("--log-level", choices=LOG_LEVELS)
-    told = parser.parse_args(words)
+    told = _parser().parse_args(words)
     if command == []:
         refuse("there is no command behind --")
     if told.taping is not None and told.cassettes is None:
@@ -97,6 +79,26 @@ def read_options(words: Sequence[str]) -> Options:
         log_level=told.log_level,
         command=tuple(command or ()),
     )
+
+
+def _parser() -> WordParser:
+    parser = WordParser(prog="otari.pyz stub", add_help=False, allow_abbrev=False)
+    parser.add_argument("--script", action="append", default=[])
+    parser.add_argument("-c", "--config")
+    parser.add_argument("--dialects", type=_dialects, default=DIALECTS)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=_port)
+    for name in ("--port-file", "--env-file"):
+        parser.add_argument(name)
+    parser.add_argument("--report", type=_report)
+    parser.add_argument("--lenient", action="store_true")
+    parser.add_argument("--seed", type=_seed)
+    parser.add_argument("--cassettes")
+    parser.add_argument("--mode", dest="taping", choices=TAPINGS)
+    parser.add_argument("--allow-record-in-ci", action="store_true")
+    parser.add_argument("--speed", type=_speed, default=1.0)
+    parser.add_argument("--log-level", choices=LOG_LEVELS)
+    return parser
 
 
 def _at_dashes(words: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -1,27 +1,26 @@
 """One run of the stub: compose the gateway around a script, serve or run a command against it, say how it went."""
 
 import asyncio
-import contextlib
 import logging
 import os
-import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from otari import __version__
-from otari.app import build, read_stub_scripts
+from otari.app import build
 from otari.config import Config, ConfigError
 from otari.config.providers import SPOKEN
 from otari.config.settings import DialectWord
-from otari.serving import EXIT_CONFIG, listening, until_stopped, write_whole
+from otari.serving import EXIT_CONFIG, hear_signals, listening, until_stopped, write_whole
+from otari.stage import STAGE, read_stub_scripts
 from otari.store.faults import StoreError
 from otari.stub.child import Ended, run_command
 from otari.stub.configuration import configure
+from otari.stub.folder import run_folder
 from otari.stub.options import Options
 from otari.stub.report import claim, write_report
 from otari.stub.surroundings import environment, write_env_file
@@ -39,7 +38,7 @@ def run_stub(options: Options) -> int:
     """Serve as `options` say; the exit code comes back. What can not be done is one line each on standard error."""
     _log_to_stderr(options.log_level)
     try:
-        with _folder() as folder:
+        with run_folder() as folder:
             config, around = configure(options, folder, os.environ)
             script = _script(options)
             for line in shadow_warnings(script):
@@ -69,23 +68,26 @@ async def _run(options: Options, config: Config, around: Mapping[str, str], scri
         claim(options.report)
     gateway = await build(config, around, setting=tape.setting)
     async with listening(gateway, config) as (runner, port):
+        signals = None if options.command else hear_signals()  # a command gets them itself
         url = f"http://{_in_url(config.host)}:{port}"
         master_key = config.master_key.reveal() if config.master_key else ""
         if options.env_file is not None:
             write_env_file(options.env_file, url, master_key)
         if options.port_file is not None:
             write_whole(Path(options.port_file), f"{port}\n")
-        if options.command:
+        gateway.prepare()
+        if signals is None:
             ended = await run_command(options.command, environment(url, master_key, os.environ))
         else:
             _greet(url, script, master_key)
-            ended = Ended(await until_stopped(runner, gateway))
+            ended = Ended(await until_stopped(runner, gateway, signals))
         taped, lines = tape.end(interrupted=ended.interrupted)
-        verdict = _verdict(gateway.desk) or taped
+        desk = gateway.app[STAGE].desk
+        verdict = _verdict(desk) or taped
         for line in lines:
             sys.stderr.write(f"otari: {line}\n")
         if options.report is not None:
-            write_report(options.report, gateway.desk.report(), tape.setting.redactor)
+            write_report(options.report, desk.report(), tape.setting.redactor)
     return ended.code or verdict
 
 
@@ -122,16 +124,6 @@ def _failed(*lines: str) -> int:
     for line in lines:
         sys.stderr.write(f"otari: {line}\n")
     return EXIT_CONFIG
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder for the ledger of this run, gone at its end."""
-    folder = Path(tempfile.mkdtemp(prefix="otari-stub-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _log_to_stderr(level: str | None) -> None:

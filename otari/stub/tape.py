@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from otari.app import Setting
+from otari.stage import scripted
 from otari.upstreams.stub.script import Script
 
 EXIT_NOT_RECORDED = 5
@@ -18,9 +19,10 @@ class Finish(Protocol):
 
 
 class Recording(Protocol):
-    """Something that records: `unkept` are lines about what it could not keep."""
+    """Something that records: `unkept` are lines about what it could not keep, `unanswered` about what it never got."""
 
     unkept: list[str]
+    unanswered: list[str]
 
 
 def _nothing(*, interrupted: bool) -> list[str]:
@@ -50,9 +52,14 @@ class Taping:
                 self.lock = None
         unkept = [line for recorder in self.recorders for line in recorder.unkept]
         code = EXIT_NOT_RECORDED if unkept else EXIT_DRIFT if self.drift else 0
-        return code, [*told, *self.drift, *(f"{len(unkept)} answers were not recorded" for _ in unkept[:1])]
+        unanswered = sum(len(recorder.unanswered) for recorder in self.recorders)
+        counts = (
+            (len(unkept), "answers were not recorded"),
+            (unanswered, "requests had no whole answer of their provider"),
+        )
+        return code, [*told, *self.drift, *(f"{count} {what}" for count, what in counts if count)]
 
 
 def without_recordings(script: Script, speaks: tuple[str, ...]) -> Taping:
     """The script alone."""
-    return Taping(Setting.scripted(script, speaks))
+    return Taping(scripted(script, speaks))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from otari import __version__
-from otari.app import Setting, Tape
+from otari.app import Setting
 from otari.config import ConfigError, load_recordings, parse_recording
 from otari.config.provider_types import provider_types
 from otari.control.open import OpenControl
@@ -15,10 +15,14 @@ from otari.domain.access import Access
 from otari.domain.ports import Upstream
 from otari.domain.redaction import Redactor
 from otari.domain.secret import Secret
+from otari.stage import Taped, scripted
 from otari.stub.options import Options
+from otari.stub.surroundings import TOKENS
 from otari.stub.tape import Taping
 from otari.upstreams.stub.act import Props
 from otari.upstreams.stub.cassettes import Cassettes, Label
+from otari.upstreams.stub.defaults import CLOCK
+from otari.upstreams.stub.names import SeededNames
 from otari.upstreams.stub.recorder import Keep, Recorder
 from otari.upstreams.stub.script import Script, ScriptError, Source
 from otari.upstreams.stub.sessions import Session
@@ -29,8 +33,7 @@ _TRUE = ("1", "true", "yes")
 def replay(options: Options, script: Script, speaks: tuple[str, ...]) -> Taping:
     """Recordings, and behind them the script; nothing leaves the house. Raises ConfigError."""
     cassettes = _cassettes(options, Redactor())
-    setting = Setting.scripted(script, speaks, _furnishing(cassettes))
-    return Taping(setting)
+    return Taping(scripted(script, speaks, _furnishing(cassettes)))
 
 
 def record(options: Options, script: Script, speaks: tuple[str, ...]) -> Taping:
@@ -79,12 +82,14 @@ def _asking(options: Options, script: Script, way: Callable[[Cassettes], Keep], 
         found.recorders.append(recorder)
         return recorder
 
+    play = Taped(script, wrap, _furnishing(cassettes) if furnish else None)
     setting = Setting(
         OpenControl,
+        play=play,
         desk=Access.KEY,
-        furnish=_furnishing(cassettes) if furnish else None,
-        tape=Tape(script, wrap),
         redactor=redactor,
+        names=SeededNames(script.defaults.seed),
+        dated_ms=lambda: (script.defaults.clock or CLOCK) * 1000,
     )
     found = Taping(setting, cassettes.finish, drift=cassettes.drift)
     return found
@@ -129,8 +134,8 @@ def _take_folder(folder: str) -> int:
 
 
 def _learn_keys(redactor: Redactor) -> None:
-    """Every key of a provider that the environment holds, whether it is configured or not."""
-    for kind in provider_types().values():
-        for name in kind.key_env:
-            if os.environ.get(name):
-                redactor.learn(Secret(os.environ[name]), keep=True)
+    """Every key of a provider or of a platform that the environment holds, whether it is configured or not."""
+    names = [name for kind in provider_types().values() for name in kind.key_env]
+    for name in (*names, *TOKENS):
+        if os.environ.get(name):
+            redactor.learn(Secret(os.environ[name]), keep=True)

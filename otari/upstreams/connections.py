@@ -13,6 +13,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from otari.domain.public_address import is_public
+from otari.upstreams.trust import trusted
 
 _KEEPALIVE_S = 30.0
 _DNS_TTL_S = 60
@@ -29,7 +30,8 @@ class Address(NamedTuple):
 
 def address_of(url: URL) -> Address:
     """The address of `url`; credentials in it are not for the connection."""
-    request = ClientRequest("POST", url.with_user(None), loop=asyncio.get_running_loop())
+    tls = trusted() if url.scheme == "https" else True
+    request = ClientRequest("POST", url.with_user(None), loop=asyncio.get_running_loop(), ssl=tls)
     return Address(request, request.connection_key)
 
 

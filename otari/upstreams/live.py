@@ -1,4 +1,4 @@
-"""HTTP to real providers: one request, its answer, and what every kind of failure means.
+"""HTTP to real providers: one request and its answer. What failures mean is in `failures.py`, refusals in `status.py`.
 
 This file must not know what is inside a body. The one exception is an error body, whose words are read by the
 reader of its dialect, given by the composition root.
@@ -23,6 +23,7 @@ from otari.domain.ports import Attempt, Call, UpstreamReply
 from otari.domain.redaction import Redactor
 from otari.domain.retry_after import delay_in, retry_after_s
 from otari.upstreams.destination import JSON_TYPE, STREAM_TYPE, Destination, Target
+from otari.upstreams.failures import Failure, broken_off, told, too_large, unanswered, wrong_format
 from otari.upstreams.status import refused
 from otari.upstreams.wire import Answer, ask
 
@@ -150,7 +151,7 @@ class _Exchange:
         try:
             answer = await self._post(destination, target)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as problem:
-            raise self._unanswered(problem) from None
+            raise self._error(unanswered(self._attempt, problem), told(problem)) from None
         try:
             if not 200 <= answer.status < 300:
                 raise await self._live.refusal(self._attempt, self._call, answer)
@@ -175,7 +176,7 @@ class _Exchange:
             while chunk := await readany():
                 yield chunk
         except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
-            raise self._broken(problem) from None
+            raise self._error(broken_off(self._attempt, problem), told(problem)) from None
 
     async def read(self) -> bytes:
         """The whole body. Raises like `chunks`, and OtariError(UPSTREAM) when it is larger than 64 MiB."""
@@ -189,10 +190,9 @@ class _Exchange:
                 parts.append(chunk)
                 size += len(chunk)
                 if size > BODY_LIMIT:
-                    words = f"is larger than {BODY_LIMIT >> 20} MiB"
-                    raise self._error(f"error (the answer of '{self._attempt.provider}' {words})", "upstream_format")
+                    raise self._error(too_large(self._attempt, BODY_LIMIT))
         except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
-            raise self._broken(problem) from None
+            raise self._error(broken_off(self._attempt, problem), told(problem)) from None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _target(self, destination: Destination) -> Target:
@@ -233,38 +233,16 @@ class _Exchange:
             return
         name = self._attempt.provider
         detail = f"status {self.status} with content type {kind[:80]!r}; check the base_url of {name}"
-        raise self._error(f"error ('{name}' did not answer in the format of its API)", "upstream_format", detail)
+        raise self._error(wrong_format(self._attempt), detail)
 
-    def _unanswered(self, problem: Exception) -> OtariError:
-        """The error for a request that got no answer."""
-        if isinstance(problem, TimeoutError):
-            return self._timeout(problem)
-        what, code = next((words, code) for family, words, code in _UNANSWERED if isinstance(problem, family))
-        return self._error(f"error ('{self._attempt.provider}' {what})", code, _told(problem))
-
-    def _broken(self, problem: Exception) -> OtariError:
-        """The error for an answer that began and did not come to its end."""
-        if isinstance(problem, TimeoutError):
-            return self._timeout(problem)
-        words = f"error (the answer of '{self._attempt.provider}' broke off)"
-        return self._error(words, "upstream_disconnected", _told(problem))
-
-    def _timeout(self, problem: Exception) -> OtariError:
-        times = self._attempt.timeouts
-        if isinstance(problem, aiohttp.ConnectionTimeoutError):
-            what, code = f"could not be reached within {times.connect_s:g} s", "upstream_unreachable"
-        else:
-            what, code = f"sent nothing for {times.silence_s:g} s", "upstream_timeout"
-        words = f"timeout ('{self._attempt.provider}' {what})"
-        return self._error(words, code, _told(problem), kind=Kind.UPSTREAM_TIMEOUT)
-
-    def _error(self, words: str, code: str, detail: str = "", *, kind: Kind = Kind.UPSTREAM) -> OtariError:
+    def _error(self, failure: Failure, detail: str = "") -> OtariError:
+        """`detail` is for the operator; whatever is wrong here, another provider may do better."""
         if detail:
             detail = self._live.clean(self._attempt, f"{self._attempt.provider}: {detail}")
         return OtariError(
-            kind,
-            f"LLM provider {words}",
-            code=code,
+            failure.kind,
+            failure.words,
+            code=failure.code,
             retryable=True,
             upstream_status=getattr(self, "status", None),
             detail=detail or None,
@@ -288,30 +266,14 @@ class _Errand(_Exchange):
         return "" if self._method == "GET" else super()._length(size)  # it has no body to tell of (RFC 9110, 8.6)
 
 
-# Failures before any answer, special ones first: what the provider did, and the code.
-_UNANSWERED: tuple[tuple[type[Exception], str, str], ...] = (
-    (aiohttp.ClientConnectorCertificateError, "has a TLS certificate that is not trusted", "upstream_unreachable"),
-    (aiohttp.ClientSSLError, "could not be reached: the TLS handshake failed", "upstream_unreachable"),
-    (aiohttp.ClientConnectorDNSError, "could not be reached: its host name was not found", "upstream_unreachable"),
-    (aiohttp.ClientConnectorError, "could not be reached", "upstream_unreachable"),
-    (ValueError, "could not be asked: its address or headers are wrong", "upstream_unreachable"),
-    (HttpProcessingError, "did not answer in HTTP", "upstream_format"),
-    (Exception, "closed the connection without an answer", "upstream_disconnected"),
-)
-
-
 def _own_lines(target: Target, call: Call) -> str:
     """Header lines of this call alone: of the client's own dialect what it sent, else what the provider demands."""
     if not target.own and not call.headers and call.content_type is None:
         return ""
-    told = {**dict(target.own), **dict(call.headers)}
+    own = {**dict(target.own), **dict(call.headers)}
     if call.content_type is not None:
-        told["Content-Type"] = call.content_type
-    return "".join(f"{name}: {value}\r\n" for name, value in told.items())
-
-
-def _told(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}"
+        own["Content-Type"] = call.content_type
+    return "".join(f"{name}: {value}\r\n" for name, value in own.items())
 
 
 async def _beginning(answer: Answer) -> bytes:

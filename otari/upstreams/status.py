@@ -30,18 +30,18 @@ _OVERLOADED = (503, 529)  # 529 is Anthropic's: ask again later
 
 # Words that mean an empty account, as providers use them in their error bodies. A bad request may quote the
 # user, so the bare word "billing" counts only in a 429.
-_OUT_OF_CREDIT = re.compile(
-    r"credit balance|insufficient[_ ](?:quota|credit|balance|funds)|out of credit|spend[_ ]limit"
+# These patterns are compiled by the first refusal: most runs see none before they have long begun.
+_OUT_OF_CREDIT = (
+    r"(?i)credit balance|insufficient[_ ](?:quota|credit|balance|funds)|out of credit|spend[_ ]limit"
     r"|payment required|billing[_ ](?:details|hard[_ ]limit|limit|account|issue|not[_ ]active)"
-    r"|check your (?:plan|billing)",
-    re.IGNORECASE,
+    r"|check your (?:plan|billing)"
 )
-_BILLING_WORD = re.compile(r"\bbilling", re.IGNORECASE)
+_BILLING_WORD = r"(?i)\bbilling"
 # Gemini speaks of "plan and billing details" in its ordinary rate limit answers, and marks them with this.
 _RATE_LIMIT_MARK = "RESOURCE_EXHAUSTED"
 
-_URL = re.compile(r"\bhttps?://[^\s\"'<>)\]]+", re.IGNORECASE)
-_ACCOUNT = re.compile(r"(?<![A-Za-z0-9])(?:arn:aws[\w:/.*-]+|(?:org|proj)[-_][A-Za-z0-9]{12,})")
+_URL = r"(?i)\bhttps?://[^\s\"'<>)\]]+"
+_ACCOUNT = r"(?<![A-Za-z0-9])(?:arn:aws[\w:/.*-]+|(?:org|proj)[-_][A-Za-z0-9]{12,})"
 
 
 def refused(
@@ -93,12 +93,12 @@ def _out_of_credit(status: int, words: str) -> bool:
         return False
     if status == 429 and _RATE_LIMIT_MARK in words:
         return False
-    return bool(_OUT_OF_CREDIT.search(words)) or (status == 429 and bool(_BILLING_WORD.search(words)))
+    return bool(re.search(_OUT_OF_CREDIT, words)) or (status == 429 and bool(re.search(_BILLING_WORD, words)))
 
 
 def _quoted(provider: str, message: str) -> str:
     """The provider's own words for the client: one line without addresses and account ids, 400 characters."""
-    words = " ".join(_ACCOUNT.sub("[account]", _URL.sub("[url]", message)).split())
+    words = " ".join(re.sub(_ACCOUNT, "[account]", re.sub(_URL, "[url]", message)).split())
     if not words:
         return ""
     told = f"Provider '{provider}' says: {words}"

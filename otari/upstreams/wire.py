@@ -15,8 +15,8 @@ from aiohttp.connector import Connection
 from aiohttp.http import StreamWriter
 from aiohttp.streams import StreamReader
 
-from otari.domain.catalog import Timeouts
 from otari.domain.ports import Body
+from otari.domain.provider import Timeouts
 from otari.upstreams.connections import Address, Connections, cut
 
 _READ_BUFFER = 64 * 1024

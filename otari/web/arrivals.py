@@ -6,11 +6,11 @@ Nothing of this is there when no scripted provider is.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from aiohttp import web
 
-from otari.domain.arrival import DEFAULT_SESSION, SESSION_KEY, Arrival, note_arrival
+from otari.domain.arrival import DEFAULT_SESSION, SESSION_KEY, Arrival, note_arrival, session_name
 from otari.domain.errors import OtariError
 from otari.domain.secret import Secret
 from otari.web import auth
@@ -19,7 +19,6 @@ from otari.web.server import Answering
 
 SESSION_HEADER = "X-Stub-Session"
 SESSION_PATH = "/s/"
-NAME_MAX_CHARACTERS = 255
 
 Hearing = Callable[[Arrival, int], object]
 
@@ -70,7 +69,7 @@ class Arrivals:
             "key": key[len(SESSION_KEY) :] if key.startswith(SESSION_KEY) else "",
         }
         session = next((names[place] for place in self._places if names[place]), DEFAULT_SESSION)
-        return Arrival(_usable(session), request.method, path, request.headers, Secret(key)), request
+        return Arrival(session_name(session), request.method, path, request.headers, Secret(key)), request
 
 
 def _key(request: web.Request) -> str:
@@ -79,10 +78,3 @@ def _key(request: web.Request) -> str:
     except OtariError:  # the route says what is wrong with it
         return ""
     return "" if credential is None or credential.token is None else credential.token.reveal()
-
-
-def _usable(name: str) -> str:
-    """A name that can stand in headers, in the ledger and in file names; others are percent-encoded and cut."""
-    if not (name.isascii() and name.isprintable()):
-        name = quote(name, errors="replace")
-    return name[:NAME_MAX_CHARACTERS]

@@ -18,7 +18,7 @@ from otari.domain.errors import Kind, OtariError, invalid
 from otari.store.batch_shelf import BatchShelf
 from otari.store.batches import BatchListing
 from otari.web import problems, reply, values
-from otari.web.answers.batches import BatchOwner, BatchPage, NewBatch, NewFileBatch, RawBatch
+from otari.web.answers.batches import BatchOwner, BatchPage, Lifetime, NewBatch, NewFileBatch, RawBatch
 from otari.web.batch_shapes import batch_doc, batch_list, result_doc
 from otari.web.fields import InvalidFields, read_query, wrong
 from otari.web.owner import owner_of
@@ -53,6 +53,7 @@ async def _from_requests(visit: Visit, shelf: BatchShelf, raw: bytes) -> Batch:
         input_file_id=None,
         metadata=orjson.dumps(new.metadata or {}).decode(),
         total=len(new.requests),
+        output_lifetime_s=_lifetime_s(new.output_expires_after),
     )
     return await shelf.add(record, _lines(new))
 
@@ -60,9 +61,9 @@ async def _from_requests(visit: Visit, shelf: BatchShelf, raw: bytes) -> Batch:
 async def _from_file(visit: Visit, shelf: BatchShelf, raw: bytes) -> Batch:
     found = problems.in_body(raw, NewFileBatch)
     if found:
-        error = InvalidFields(found)
-        raise invalid(error.message, error.param)
-    new = msgspec.json.decode(raw, type=NewFileBatch)
+        _, *path = found[0]["loc"]
+        raise invalid(InvalidFields(found).message, ".".join(map(str, path)))
+    new = msgspec.json.decode(raw, type=NewFileBatch, strict=False)  # of other types than it wants, only 60.0 is left
     owner = await _let_in(visit, shelf, new.user)
     file = await shelf.files.get(owner, new.input_file_id)
     record = records.NewBatch(
@@ -73,6 +74,7 @@ async def _from_file(visit: Visit, shelf: BatchShelf, raw: bytes) -> Batch:
         provider="",
         input_file_id=file.file_id,
         metadata=orjson.dumps(new.metadata or {}).decode(),
+        output_lifetime_s=_lifetime_s(new.output_expires_after),
     )
     return await shelf.add_from(file, record)
 
@@ -140,6 +142,10 @@ async def _let_in(visit: Visit, shelf: BatchShelf, named: str | None) -> str:
     return owner
 
 
+def _lifetime_s(told: Lifetime | None) -> int | None:
+    return None if told is None else told.seconds
+
+
 def _not_yet(batch: Batch) -> OtariError:
     which = f"?provider={batch.provider}" if batch.provider else ""
     return OtariError(
@@ -177,7 +183,10 @@ def _read_requests(raw: bytes) -> RawBatch:
     except (msgspec.DecodeError, values.Unfit, RecursionError):
         fine = False
     if not fine:  # now it is worth looking closer
-        raise InvalidFields(problems.in_body(raw, NewBatch))
+        found = problems.in_body(raw, NewBatch)
+        if found:
+            raise InvalidFields(found)
+        new = msgspec.json.decode(raw, type=RawBatch, strict=False)  # of other types than it wants, only 60.0 is left
     seen = set[str]()
     for index, request in enumerate(new.requests):
         if request.custom_id in seen:

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from otari.domain.access import Access
-from otari.domain.arrival import DEFAULT_SESSION, arrival
+from otari.domain.arrival import DEFAULT_SESSION, arrival, session_name
 from otari.domain.chat import Doc
 from otari.domain.errors import Kind, invalid
 from otari.web import accounts, reply
@@ -135,7 +135,7 @@ async def delete_sessions(visit: Visit) -> web.StreamResponse:
 
 async def delete_session(visit: Visit) -> web.StreamResponse:
     """Forget one session; it does no harm when there is none."""
-    _desk(visit).forget(visit.request.match_info["session"])
+    _desk(visit).forget(session_name(visit.request.match_info["session"]))
     return accounts.removed(visit)
 
 
@@ -145,7 +145,8 @@ def _desk(visit: Visit) -> Desk:
 
 def _asked(visit: Visit) -> str | None:
     """The session in the query; None when none is named."""
-    return visit.request.query.get("session") or None
+    name = visit.request.query.get("session", "")
+    return session_name(name) if name else None
 
 
 def _named(visit: Visit) -> str:

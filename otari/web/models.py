@@ -5,8 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from otari.domain.catalog import Catalog, Limits, ModelRef, Price
+from otari.domain.catalog import Catalog, Limits, ModelRef
 from otari.domain.errors import Kind, OtariError, invalid
+from otari.domain.price import Price
 from otari.store.records import per_million
 from otari.web import reply
 from otari.web.bodies import ModelPage, ModelQuery

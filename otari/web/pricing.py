@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from otari.domain.catalog import Price, Tier
 from otari.domain.errors import Kind, OtariError, invalid
+from otari.domain.price import Price, Tier
 from otari.store import prices, records
 from otari.web import reply
 from otari.web.accounts import listed, removed

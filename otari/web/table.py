@@ -4,15 +4,11 @@ A path under `/v1` is served under `/api/v1` too; health answers at the root and
 gateway itself answers at the root alone.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from aiohttp import web
-
 from otari.domain.access import Access
-from otari.domain.errors import Kind, OtariError
-from otari.web import batches, budgets, files, keys, pricing, reply, usage, users
+from otari.web import batches, budgets, files, keys, pricing, usage, users
 from otari.web.answers.batches import (
     Batch,
     BatchList,
@@ -55,17 +51,15 @@ from otari.web.bodies import (
     UserChange,
 )
 from otari.web.count import post_count_tokens
-from otari.web.docs import REFERENCE, Reference, get_docs, get_openapi, get_redoc
+from otari.web.docs import get_docs, get_openapi, get_redoc
 from otari.web.error_bodies import NotReady
-from otari.web.guard import Route, guarded
+from otari.web.guard import Route
 from otari.web.health import get_health, get_liveness, get_readiness
 from otari.web.inference import post_chat_completions, post_messages, post_responses
-from otari.web.metrics import METERS, OTHER, Meters, get_metrics
+from otari.web.metrics import get_metrics
 from otari.web.models import get_model, list_models
 from otari.web.multipart import FORM
-from otari.web.openapi import plain_path
 from otari.web.reply import Shape
-from otari.web.server import STRAIGHT, Answering
 from otari.web.single import (
     post_embeddings,
     post_image_generations,
@@ -103,15 +97,13 @@ from otari.web.vendor_bodies import (
     ResponsesRequest,
     TokenCount,
 )
-from otari.web.visit import HOUSE, new_request_id
 from otari.web.websocket import get_responses
 
 EVERYWHERE = ("standalone", "connected")
-_VERSIONED = ("/v1/", "/api/v1/")
-# What is said of everything else below a version, by the way of running; client libraries know this sentence.
-_ELSEWHERE = {
-    "connected": "This endpoint is not available in hybrid mode. Manage this resource via the platform UI.",
-}
+_JSON_OR_EVENTS = ("application/json", "text/event-stream")
+# What a call of a model may end with: of every model, and of one that may be refused because it has no price.
+_CALL = (403, 404, 422, 502, 504)
+_PRICED_CALL = (402, *_CALL)
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/health", get_health, Access.OPEN, "Is the gateway up", answer=Health, modes=EVERYWHERE),
@@ -126,8 +118,8 @@ ROUTES: tuple[Route, ...] = (
         *("POST", "/v1/chat/completions", post_chat_completions, Access.KEY, "OpenAI Chat Completions"),
         body=ChatCompletionRequest,
         answer=ChatCompletion,
-        media=("application/json", "text/event-stream"),
-        statuses=(402, 403, 404, 422, 502, 504),
+        media=_JSON_OR_EVENTS,
+        statuses=_PRICED_CALL,
         repeatable=True,
         modes=EVERYWHERE,
     ),
@@ -136,8 +128,8 @@ ROUTES: tuple[Route, ...] = (
         shape=Shape.ANTHROPIC,
         body=MessagesRequest,
         answer=MessagesAnswer,
-        media=("application/json", "text/event-stream"),
-        statuses=(402, 403, 404, 422, 502, 504),
+        media=_JSON_OR_EVENTS,
+        statuses=_PRICED_CALL,
         repeatable=True,
         modes=EVERYWHERE,
     ),
@@ -145,8 +137,8 @@ ROUTES: tuple[Route, ...] = (
         *("POST", "/v1/responses", post_responses, Access.KEY, "OpenAI Responses"),
         body=ResponsesRequest,
         answer=ResponsesAnswer,
-        media=("application/json", "text/event-stream"),
-        statuses=(402, 403, 404, 422, 502, 504),
+        media=_JSON_OR_EVENTS,
+        statuses=_PRICED_CALL,
         repeatable=True,
         modes=EVERYWHERE,
     ),
@@ -167,7 +159,7 @@ ROUTES: tuple[Route, ...] = (
         *("POST", "/v1/embeddings", post_embeddings, Access.KEY, "Texts as vectors"),
         body=EmbeddingsRequest,
         answer=Embeddings,
-        statuses=(402, 403, 404, 422, 502, 504),
+        statuses=_PRICED_CALL,
         repeatable=True,
     ),
     Route(
@@ -175,14 +167,14 @@ ROUTES: tuple[Route, ...] = (
         query=ModerationQuery,
         body=ModerationRequest,
         answer=Moderation,
-        statuses=(403, 404, 422, 502, 504),
+        statuses=_CALL,
         repeatable=True,
     ),
     Route(
         *("POST", "/v1/rerank", post_rerank, Access.KEY, "Documents by how well they answer a query"),
         body=RerankRequest,
         answer=Reranked,
-        statuses=(402, 403, 404, 422, 502, 504),
+        statuses=_PRICED_CALL,
         repeatable=True,
     ),
     Route(
@@ -190,15 +182,15 @@ ROUTES: tuple[Route, ...] = (
         tag="rerank",
         body=RerankRequest,
         answer=Reranked,
-        statuses=(402, 403, 404, 422, 502, 504),
+        statuses=_PRICED_CALL,
         repeatable=True,
     ),
     Route(
         *("POST", "/v1/images/generations", post_image_generations, Access.KEY, "Pictures by their description"),
         body=ImagesRequest,
         answer=Images,
-        media=("application/json", "text/event-stream"),
-        statuses=(402, 403, 404, 422, 502, 504),
+        media=_JSON_OR_EVENTS,
+        statuses=_PRICED_CALL,
         repeatable=True,
     ),
     Route(
@@ -207,13 +199,13 @@ ROUTES: tuple[Route, ...] = (
         takes=FORM,
         answer=Transcription,
         media=("application/json", "text/plain", "text/event-stream"),
-        statuses=(403, 404, 422, 502, 504),
+        statuses=_CALL,
     ),
     Route(
         *("POST", "/v1/audio/speech", post_speech, Access.KEY, "A text as sound"),
         body=SpeechRequest,
         media=("audio/*", "text/event-stream"),
-        statuses=(403, 404, 422, 502, 504),
+        statuses=_CALL,
     ),
     Route(
         *("GET", "/v1/models", list_models, Access.KEY, "Models that can be asked for, with prices and limits"),
@@ -464,73 +456,3 @@ def paths(route: Route) -> tuple[str, ...]:
     if route.path.startswith("/health"):
         return (route.path, "/v1" + route.path, "/api/v1" + route.path)
     return (route.path,)
-
-
-def mount(
-    app: web.Application,
-    routes: Iterable[Route] = ROUTES,
-    *,
-    docs: bool = True,
-    meters: Meters | None = None,
-    mode: str = "standalone",
-) -> None:
-    """Put every route into the router, and an answer in our own shape behind them for everything else.
-
-    Without `docs` the reference is not served; `meters` count what is answered, and without them `/metrics` is not.
-    What this `mode` does not serve under `/v1` is refused with a sentence that says why.
-    """
-    off = {"enable_docs": not docs, "enable_metrics": meters is None}
-    routes = tuple(route for route in routes if mode in route.modes and not off.get(route.switch))
-    app[REFERENCE] = Reference(routes)
-    served: dict[str, list[Route]] = {}
-    for route in routes:
-        for path in paths(route):
-            served.setdefault(path, []).append(route)
-    handles = {route.handler: guarded(route, app[HOUSE]) for route in routes}
-    refuse = _refusing(served, _ELSEWHERE.get(mode, "Not Found"))
-    if meters is not None:
-        app[METERS] = meters
-        handles = {
-            route.handler: meters.counted(handles[route.handler], route.method, plain_path(route.path))
-            for route in routes
-        }
-        refuse = meters.counted(refuse, OTHER, OTHER)
-    app[STRAIGHT] = {}
-    for path, here in served.items():
-        for route in here:
-            app.router.add_route(route.method, _any_text(path), handles[route.handler])
-            if route.repeatable:  # what is asked most; its path is plain text
-                app[STRAIGHT][route.method, path] = handles[route.handler]
-        # A path belongs to the first row that takes it, also for methods that only a later row has.
-        app.router.add_route("*", _any_text(path), refuse)
-    app.router.add_route("*", r"/{rest:[\s\S]*}", refuse)
-
-
-def _any_text(path: str) -> str:
-    """A path for aiohttp, whose dot stands for anything but a line break. An id may hold one, and braces too."""
-    return re.sub(r"\{(\w+)\}", r"{\1:[^/]+}", path.replace(":.+}", r":[\s\S]+}"))
-
-
-def _refusing(served: Mapping[str, Sequence[Route]], why_absent: str) -> Answering:
-    """Answers every request that no route takes: 405 with the methods that exist on its path, or 404.
-
-    `why_absent` is said of paths under `/v1`.
-    """
-    by_template = {plain_path(path): here for path, here in served.items()}
-
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        here = None if resource is None else by_template.get(resource.canonical)
-        if here is None:
-            why = why_absent if request.path.startswith(_VERSIONED) else "Not Found"
-            error = OtariError(Kind.NOT_FOUND, why, code="unknown_url")
-            return reply.as_error(_shape_near(request.path), error, new_request_id())
-        allowed = ", ".join(sorted({route.method for route in here}))
-        error = OtariError(Kind.METHOD_NOT_ALLOWED, "Method Not Allowed", headers=(("Allow", allowed),))
-        return reply.as_error(here[0].shape, error, new_request_id())
-
-    return refuse
-
-
-def _shape_near(path: str) -> Shape:
-    return Shape.ANTHROPIC if path.startswith(("/v1/messages", "/api/v1/messages")) else Shape.OPENAI

@@ -54,8 +54,7 @@ class House:
     guesses: Guesses = field(default_factory=Guesses)
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
+class Books(NamedTuple):
     """The accounts of this gateway: the database, and what is kept of it in memory."""
 
     db: Database

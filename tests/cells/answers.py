@@ -8,10 +8,12 @@ import orjson
 from hypothesis import strategies as st
 
 from otari.domain.chat import (
+    Citation,
     Event,
     Finish,
     Finished,
     Part,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -77,7 +79,7 @@ def answers(draw: st.DrawFn, server: str, *, ordered: bool = False, cut_off: boo
     `ordered`: one thought, one text and then calls, which is all that a message of Chat Completions can tell apart.
     `cut_off`: the last call may have broken off within its arguments.
     """
-    thoughts, said, calls = _thoughts(FAMILIES[server]), st.builds(Text, some_text), _calls(server)
+    thoughts, said, calls = _thoughts(FAMILIES[server]), _texts(), _calls(server)
     if ordered:
         parts = [*draw(_at_most_one(thoughts)), *draw(_at_most_one(said)), *draw(st.lists(calls, max_size=3))]
     else:
@@ -100,8 +102,21 @@ def answers(draw: st.DrawFn, server: str, *, ordered: bool = False, cut_off: boo
         reasoning=draw(st.none() | st.just(0)),
     )
     stop = draw(some_text) if finish is Finish.STOP_SEQUENCE else None
-    reply = Reply(draw(words), draw(words), tuple(parts), finish, usage, draw(st.integers(1, 2**31)), stop)
+    tier = draw(st.sampled_from([None, "default", "priority"]))
+    reply = Reply(draw(words), draw(words), tuple(parts), finish, usage, draw(st.integers(1, 2**31)), stop, tier)
     return Answer(reply, tuple(_streamed(draw, reply)))
+
+
+@st.composite
+def _texts(draw: st.DrawFn) -> Text:
+    """A text that is taken from nowhere, or from some pages."""
+    text = draw(some_text)
+    citations = []
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        start = draw(st.integers(0, len(text)))
+        bounds = draw(st.sampled_from([(None, None), (start, draw(st.integers(start, len(text))))]))
+        citations.append(Citation(f"https://{draw(words)}.example", draw(words), *bounds))
+    return Text(text, citations=tuple(citations))
 
 
 def _at_most_one(parts: st.SearchStrategy[Part]) -> st.SearchStrategy[list[Part]]:
@@ -118,7 +133,7 @@ def _distinct(parts: Iterable[Part]) -> list[Part]:
 
 def _streamed(draw: st.DrawFn, reply: Reply) -> Iterator[Event]:
     """The events of an answer; calls that follow each other are told at the same time."""
-    yield Started(reply.id, reply.model, reply.created)
+    yield Started(reply.id, reply.model, reply.created, reply.service_tier)
     together: list[list[Event]] = []
     for index, part in enumerate(reply.parts):
         if together and not isinstance(part, ToolCall):
@@ -129,7 +144,7 @@ def _streamed(draw: st.DrawFn, reply: Reply) -> Iterator[Event]:
             yield from together.pop()
     yield from _interleaved(draw, together)
     yield UsageSeen(reply.usage)
-    yield Finished(reply.finish, reply.stop_sequence)
+    yield Finished(reply.finish, reply.stop_sequence, reply.service_tier)
 
 
 def _interleaved(draw: st.DrawFn, queues: list[list[Event]]) -> Iterator[Event]:
@@ -146,7 +161,11 @@ def _pieces(draw: st.DrawFn, index: int, part: Part) -> Iterator[Event]:
     empty, text, signature = _begun(part)
     yield PartStarted(index, empty)
     place = draw(st.integers(0, len(text)))
+    cited = [PartCited(index, citation) for citation in part.citations] if isinstance(part, Text) else []
+    early = draw(st.integers(0, len(cited)))  # a text may be said to come from somewhere before it comes
+    yield from cited[:early]
     yield from (PartDelta(index, piece) for piece in (text[:place], text[place:]) if piece)
+    yield from cited[early:]
     if signature is not None:
         yield PartSigned(index, signature)
     yield PartEnded(index)
@@ -155,7 +174,9 @@ def _pieces(draw: st.DrawFn, index: int, part: Part) -> Iterator[Event]:
 def _begun(part: Part) -> tuple[Part, str, str | None]:
     """A part before anything of it came, its text, and its signature."""
     match part:
-        case Text(text) | Refusal(text):
+        case Text(text):
+            return Text(""), text, None
+        case Refusal(text):
             return replace(part, text=""), text, None
         case Thinking(text, signature):
             return replace(part, text="", signature=None), text, signature

@@ -9,10 +9,10 @@ from otari.dialects import DIALECTS
 from otari.dialects.dialect import Dialect
 from otari.dialects.openai_chat import OpenAIChat
 from otari.dialects.openai_responses import OpenAIResponses
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import Doc
 from otari.domain.errors import OtariError
 from otari.domain.ports import Attempt
+from otari.domain.provider import NO_QUIRKS, Quirks
 from otari.gateway.exchange import Exchange, SameDialect, read_answer
 from otari.gateway.translation import Translation
 

@@ -95,6 +95,8 @@ def _plain(told: Doc) -> Doc:
     for box in (message.get("extra_content") or {}).values():
         for block in box["thinking_blocks"]:
             block.pop("index", None)
+    for annotation in message.get("annotations") or ():
+        annotation.pop("index", None)
     for inner in (told, told["choices"][0], message):
         for key in [key for key, value in inner.items() if value is None or key in ("object", "parsed")]:
             del inner[key]

@@ -12,9 +12,9 @@ import orjson
 
 from otari.config import load
 from otari.config.providers import providers
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import Doc
 from otari.domain.errors import OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 from tests.cells.cell import CHAT, CLIENTS, GEMINI, MESSAGES, RESPONSES, WORDS, Cell
 
 FOLDER = Path(__file__).parent / "features"

@@ -4,7 +4,7 @@ what the client's wire can not.
 What is lost by name in a request stands in `golden/` and, feature by feature, in `docs/translation.md`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ class Told:
     stop_sequence: str | None
     usage: Usage
     created: int | None
+    cited: tuple[tuple[str, str, str], ...]
+    service_tier: str | None
 
 
 class Loss(NamedTuple):
@@ -48,11 +50,14 @@ CACHE_WRITE = Loss(
     "how much was written to the cache", lambda told: replace(told, usage=told.usage._replace(cache_write=0))
 )
 
+CITATIONS = Loss("which web pages a text is taken from", lambda told: replace(told, cited=()))
+TIER = Loss("the service tier", lambda told: replace(told, service_tier=None))
+
 LOSSES: dict[str, tuple[Loss, ...]] = {
     CHAT: (STOP_SEQUENCE,),
-    MESSAGES: (CREATED,),
+    MESSAGES: (CREATED, CITATIONS),
     RESPONSES: (STOP_SEQUENCE,),
-    GEMINI: (STOP_SEQUENCE, CACHE_WRITE),
+    GEMINI: (STOP_SEQUENCE, CACHE_WRITE, CITATIONS, TIER),
 }
 
 
@@ -81,7 +86,17 @@ def told_by(reply: Reply) -> Told:
         stop_sequence=reply.stop_sequence,
         usage=Usage(*[count or 0 for count in reply.usage]),
         created=reply.created,
+        cited=tuple(_cited(reply.parts)),
+        service_tier=reply.service_tier,
     )
+
+
+def _cited(parts: tuple[Part, ...]) -> Iterator[tuple[str, str, str]]:
+    """The pages that texts are taken from, each with the piece that is."""
+    for part in parts:
+        for citation in part.citations if isinstance(part, Text) else ():
+            assert isinstance(part, Text)
+            yield citation.url, citation.title, part.text[citation.start : citation.end]
 
 
 def _joined(parts: tuple[Part, ...], kind: type[Text | Thinking | Refusal]) -> str:

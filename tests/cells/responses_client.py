@@ -14,6 +14,7 @@ ASKED: Doc = {"model": "m", "input": [{"role": "user", "content": "Hi"}], "tools
 _ENDED = ("response.completed", "response.incomplete")
 _WHOLE = ("text", "refusal", "arguments", "input")  # where the end of a text tells all of it
 _OF_ITEMS = {"response.output_text": "message", "response.refusal": "message", "response.content_part": "message"}
+_OF_ITEMS |= {"response.output_text.annotation": "message"}
 _OF_ITEMS |= {"response.reasoning_summary_text": "reasoning", "response.reasoning_summary_part": "reasoning"}
 _OF_ITEMS |= {
     "response.function_call_arguments": "function_call",
@@ -41,6 +42,7 @@ def _lives(events: list[Doc]) -> dict[int, Doc]:
     added: dict[int, Doc] = {}
     done: dict[int, Doc] = {}
     texts: dict[tuple[int, int], str] = {}
+    annotations: dict[int, list[Doc]] = {}
     for event in events[2:]:
         kind, _, step = event["type"].rpartition(".")
         index = event["output_index"]
@@ -53,9 +55,15 @@ def _lives(events: list[Doc]) -> dict[int, Doc]:
         if event["type"] == "response.output_item.done":
             assert event["item"]["id"] == added[index]["id"]
             done[index] = event["item"]
+            cited = [told for part in event["item"].get("content", ()) for told in part.get("annotations", ())]
+            assert cited == annotations.get(index, [])
             continue
         assert event["item_id"] == added[index]["id"]
         assert added[index]["type"] == _OF_ITEMS[kind]
+        if kind == "response.output_text.annotation":
+            assert event["annotation_index"] == len(annotations.setdefault(index, []))
+            annotations[index].append(event["annotation"])
+            continue
         place: tuple[int, int] = (index, event.get("content_index", event.get("summary_index", 0)) or 0)
         if step == "added" or added[index]["type"] in ("function_call", "custom_tool_call"):
             texts.setdefault(place, "")

@@ -10,13 +10,14 @@ import pytest
 
 from otari.command import errand
 from otari.domain import money
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
+from otari.domain.price import Price
 from otari.store import accounts, ledger
 from otari.store.db import Database
 from otari.store.key_book import KeyBook
 from otari.store.ledger import Hold, Settlement
 from otari.store.price_text import write_rates
+from tests.store.unflushed import UnflushedWriter
 
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 MASTER = "mk-command-0123456789abcdef"
@@ -59,7 +60,7 @@ class Desk:
         """Open or make the ledger, do `scene`, and close it."""
 
         async def whole() -> Any:
-            db = Database.open(self.path, durability="normal", now_ms=lambda: NOON)
+            db = Database.open(self.path, now_ms=lambda: NOON, writer=UnflushedWriter)
             try:
                 return await scene(db)
             finally:

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from otari.domain.catalog import Price
+from otari.domain.price import Price
 from otari.store import prices
 from otari.store.db import Database
 from tests.command.ground import NOON, Desk, furnish

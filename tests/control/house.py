@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 from otari.control.local import FirstRun, LocalControl, Rules
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import Catalog, Limits, Price, Provider, Quirks
+from otari.domain.catalog import Catalog, Limits
 from otari.domain.chat import Usage
 from otari.domain.ports import Admission, Ask, Outcome
+from otari.domain.price import Price
+from otari.domain.provider import Provider, Quirks
 from otari.domain.secret import Secret
 from otari.store import accounts, budgets
 from otari.store.db import Database
+from tests.store.unflushed import UnflushedWriter
 
 T = TypeVar("T")
 NOON = 1_700_000_000_000
@@ -113,7 +116,7 @@ def in_house(
 
     async def run() -> T:
         now = [NOON]
-        db = Database.open(folder / "otari.db", durability="normal", now_ms=lambda: now[0])
+        db = Database.open(folder / "otari.db", now_ms=lambda: now[0], writer=UnflushedWriter)
         try:
             control, first = await LocalControl.start(
                 db,

@@ -7,10 +7,10 @@ import pytest
 
 from otari.control.local import Rules
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
+from otari.domain.price import Price
 from otari.store.price_text import read_rates
 from tests.control.house import COST, HOLD, MASTER, NOON, OUTPUT, PRICE, PROMPT, House, ask, good, in_house
 

@@ -10,9 +10,9 @@ import orjson
 from otari.control import charge
 from otari.control.charge import Ticket
 from otari.domain import money
-from otari.domain.catalog import Price, Tier, Unit
 from otari.domain.chat import Usage
 from otari.domain.ports import Attempt, Outcome
+from otari.domain.price import Price, Tier, Unit
 from otari.store import accounts, keys, ledger
 from tests.store.ground import NOON, assert_books_agree, hold_row, in_memory
 

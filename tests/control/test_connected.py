@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from otari.config import platform_provider
-from otari.control.connected import ConnectedControl, Gate, error_class
+from otari.control.connected import ConnectedControl, Gate
 from otari.control.otari_ai import Platform, PlatformSettings
+from otari.control.platform_bodies import error_class
 from otari.domain.access import Credential, Principal
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError

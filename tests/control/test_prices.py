@@ -11,10 +11,11 @@ from otari.control import charge
 from otari.control.charge import Ticket
 from otari.domain import money
 from otari.domain.access import Principal
-from otari.domain.catalog import Catalog, Price, Tier
+from otari.domain.catalog import Catalog
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Outcome
+from otari.domain.price import Price, Tier
 from otari.store import ledger, prices, usage
 from tests.control import house as ground
 from tests.control.house import HOLD, NOON, OUTPUT, PROMPT, House, good, in_house

@@ -8,11 +8,11 @@ import pytest
 from otari.control import charge
 from otari.control.local import Rules
 from otari.domain.access import Principal
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.money import MAX_NANO_USD
 from otari.domain.ports import Admission, Attempt, FailedAttempt, Outcome
+from otari.domain.price import Price
 from otari.store import keys, prices
 from otari.store.recovery import OnCrash
 from tests.control.house import COST, HOLD, NOON, House, good, in_house

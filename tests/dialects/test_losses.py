@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from otari.dialects.losses import MAX_NAME_CHARS, collector, lost_key
+from otari.dialects.losses import AND_MORE, MAX_NAME_CHARS, MAX_NAMES, collector, lost_key, name_unread
 from otari.domain.errors import OtariError
 
 
@@ -58,3 +58,24 @@ def test_a_name_is_told_once_and_fits_into_a_header() -> None:
     for name in ("seed", "seed", "tool a\r\nb: c,d", "x" * 200):
         drop(name)
     assert dropped == ["seed", "tool a_b_ c_d", "x" * MAX_NAME_CHARS]
+
+
+def test_names_have_an_end() -> None:
+    """A provider could make up as many as it likes."""
+    dropped: list[str] = []
+    name_unread({f"key_{number}": 1 for number in range(10 * MAX_NAMES)}, (), collector(dropped))
+    assert len(dropped) == MAX_NAMES
+    assert (dropped[0], dropped[-2], dropped[-1]) == ("key_0", f"key_{MAX_NAMES - 2}", AND_MORE)
+
+
+@pytest.mark.parametrize("value", [None, 0, "", False, [], {}, {"a": None, "b": [0, {"c": ""}]}])
+def test_a_value_of_an_answer_that_says_nothing_is_no_loss(value: Any) -> None:
+    dropped: list[str] = []
+    name_unread({"known": 1, "other": value}, ("known",), collector(dropped))
+    assert dropped == []
+
+
+def test_keys_that_nobody_reads_are_named_in_their_order() -> None:
+    dropped: list[str] = []
+    name_unread({"z": 1, "known": 1, "a": {"b": [0, 1]}}, ("known",), collector(dropped), "usage.")
+    assert dropped == ["usage.z", "usage.a"]

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from otari.domain.chat import (
+    Citation,
     Finish,
     Opaque,
     Part,
@@ -41,8 +42,10 @@ thinking = st.builds(Thinking, texts, st.none() | words, st.none() | words) | st
     Thinking, st.just(""), st.none(), st.none() | words, words
 )
 tool_calls = st.builds(ToolCall, words, words, arguments, st.none() | words)
+citations = st.builds(Citation, words, texts) | st.builds(Citation, words, texts, st.just(0), counts)
 answer_parts: st.SearchStrategy[Part] = st.one_of(
     st.builds(Text, texts),
+    st.builds(Text, texts, citations=st.lists(citations, max_size=2).map(tuple)),
     thinking,
     tool_calls,
     st.builds(Refusal, texts),

@@ -4,20 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otari.domain.catalog import (
-    ALL_SENSES,
-    FREE,
-    NO_LIMITS,
-    Catalog,
-    Limits,
-    ModelRef,
-    Price,
-    Provider,
-    Senses,
-    Tier,
-    allows,
-)
+from otari.domain.catalog import NO_LIMITS, Catalog, Limits, ModelRef, allows
 from otari.domain.errors import Kind, OtariError
+from otari.domain.price import FREE, Price, Tier
+from otari.domain.provider import ALL_SENSES, Provider, Senses
 
 OLD, NEW = Price(1, 1, effective_at=10), Price(2, 2, effective_at=20)
 DEFAULT = Price(7, 7, source="default")

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otari.domain.chat import (
+    Citation,
     Event,
     Failed,
     Finish,
     Finished,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -46,7 +48,7 @@ def test_unfold_keeps_the_grammar(reply: Reply) -> None:
             case PartStarted(index):
                 assert index not in opened
                 opened.add(index)
-            case PartDelta(index) | PartSigned(index):
+            case PartDelta(index) | PartSigned(index) | PartCited(index):
                 assert index in opened
             case PartEnded(index):
                 opened.remove(index)
@@ -116,6 +118,8 @@ def test_a_failure_is_the_outcome_whatever_came_before() -> None:
         [START, PartEnded(0), END],
         [START, PartSigned(0, "s"), END],
         [START, PartStarted(0, Text("")), PartSigned(0, "s"), END],
+        [START, PartCited(0, Citation("https://example.org")), END],
+        [START, PartStarted(0, Thinking("")), PartCited(0, Citation("https://example.org")), END],
     ],
 )
 def test_events_that_break_the_grammar_are_refused(events: list[Event]) -> None:
@@ -128,3 +132,20 @@ def test_a_signature_belongs_to_thinking_or_to_a_call() -> None:
     told = fold(events)
     assert isinstance(told, Reply)
     assert told.parts == (Thinking("", "sig"),)
+
+
+def test_a_citation_belongs_to_its_text() -> None:
+    cited = Citation("https://example.org", "Hello", 0, 5)
+    events: list[Event] = [START, PartStarted(0, Text("")), PartCited(0, cited), PartDelta(0, "Hello"), PartEnded(0)]
+    told = fold([*events, END])
+    assert isinstance(told, Reply)
+    assert told.parts == (Text("Hello", citations=(cited,)),)
+
+
+def test_the_service_tier_that_the_end_tells_is_right() -> None:
+    """Some wires tell at first which one was asked for."""
+    asked = Started("id-1", "model-1", 7, "auto")
+    for end, tier in ((END, "auto"), (Finished(Finish.END, service_tier="flex"), "flex")):
+        told = fold([asked, end])
+        assert isinstance(told, Reply)
+        assert told.service_tier == tier

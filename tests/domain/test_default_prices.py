@@ -8,8 +8,9 @@ import pytest
 
 from otari.config.provider_types import prices_ids, provider_types
 from otari.config.shipped import shipped
-from otari.domain.catalog import NO_LIMITS, Limits, Price, Tier
+from otari.domain.catalog import NO_LIMITS, Limits
 from otari.domain.default_prices import DefaultPrices, Origin
+from otari.domain.price import Price, Tier
 
 NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -31,12 +32,28 @@ def shelves(ids: dict[str, str] | None = None, **models: list[dict[str, Any]]) -
     for name, follows in fallback.items():
         if name in providers:
             providers[name]["fallback"] = follows
-    return DefaultPrices({"source": "test 1", "providers": providers}, ids or {name: name for name in providers})
+    data = {"source": "test 1", "providers": providers}
+    return DefaultPrices(lambda: data, ids or {name: name for name in providers})
 
 
 def found(prices: DefaultPrices, model: str, provider: str = "acme") -> str | None:
     origin = prices.origin(provider, model, NOON)
     return None if origin is None else f"{origin.provider}/{origin.model}"
+
+
+def test_the_data_is_read_once_and_not_before_it_is_needed() -> None:
+    reads = []
+
+    def read() -> dict[str, Any]:
+        reads.append(1)
+        return {"source": "test 1", "providers": {"acme": {"fallback": [], "models": [entry("it")]}}}
+
+    prices = DefaultPrices(read, {"acme": "acme"})
+    assert prices.limits("stub", "it") == NO_LIMITS
+    assert not reads
+    assert found(prices, "it") == found(prices, "IT") == "acme/it"
+    assert prices.price("acme", "it", NOON) is not None
+    assert reads == [1]
 
 
 # ---- names ---------------------------------------------------------------------------------------------------------
@@ -211,7 +228,7 @@ def test_the_types_name_providers_that_the_data_has() -> None:
 
 
 def test_local_servers_and_the_stub_have_no_default_prices() -> None:
-    prices = DefaultPrices(shipped_data(), prices_ids())
+    prices = DefaultPrices(shipped_data, prices_ids())
     local = [name for name, kind in provider_types().items() if kind.local]
     assert len(local) > 5
     for name in (*local, "openai_compatible", "otari"):
@@ -221,7 +238,7 @@ def test_local_servers_and_the_stub_have_no_default_prices() -> None:
 
 def test_every_shipped_price_can_be_read_and_is_believable() -> None:
     data = shipped_data()
-    prices = DefaultPrices(data, {name: name for name in data["providers"]})
+    prices = DefaultPrices(lambda: data, {name: name for name in data["providers"]})
     names = [(provider, model["id"]) for provider, shelf in data["providers"].items() for model in shelf["models"]]
     priced = 0
     for provider, name in names:
@@ -242,4 +259,4 @@ def test_the_shipped_context_windows_are_believable() -> None:
     windows = [model["context"] for model in models if "context" in model]
     assert len(windows) > len(models) / 2
     assert all(type(tokens) is int and 256 <= tokens <= 100_000_000 for tokens in windows)
-    assert DefaultPrices(shipped_data(), prices_ids()).limits("anthropic", "claude-3-5-sonnet") == Limits(200_000)
+    assert DefaultPrices(shipped_data, prices_ids()).limits("anthropic", "claude-3-5-sonnet") == Limits(200_000)

@@ -19,10 +19,10 @@ import orjson
 import pytest
 
 from otari.config.shipped import shipped
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.default_prices import DefaultPrices
 from otari.domain.money import explain
+from otari.domain.price import Price
 
 ROOT = Path(__file__).parent.parent.parent
 SEED = 1
@@ -69,7 +69,7 @@ def source() -> Package:
 @pytest.fixture(scope="module")
 def ours() -> DefaultPrices:
     data = orjson.loads(shipped("prices.json"))
-    return DefaultPrices(data, {name: name for name in data["providers"]})
+    return DefaultPrices(lambda: data, {name: name for name in data["providers"]})
 
 
 def spellings(model: str) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otari.domain import money
-from otari.domain.catalog import Price, Tier
 from otari.domain.chat import Usage
 from otari.domain.money import Line
+from otari.domain.price import Price, Tier
 
 RATE = st.integers(0, 10**9)
 MAYBE_RATE = st.none() | RATE

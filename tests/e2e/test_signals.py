@@ -4,6 +4,7 @@ import contextlib
 import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.gateway import Gateway, stub
-from tests.e2e.process import until
+from tests.e2e.process import Process, bare_env, until
 from tests.e2e.wire import Reply, chat, exchange, request
 
 STREAM_S = 3.0
 START_LIMIT_S = 20.0
 AT_ONCE_S = 5.0
+INTERRUPTED = 130
 
 SCRIPT: dict[str, Any] = {
     "rules": [
@@ -142,6 +144,32 @@ def test_a_restart_keeps_the_key_and_the_history(gateway: Gateway) -> None:
     assert exchange(gateway.port, sent).status == 200
     assert [row["state"] for row in gateway.wait_quiet().usage()] == ["settled"] * 2
     assert gateway.out.read_text().count("\ngw-") == 1, "the key is shown once"
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Interrupts reach what is started here, also when these tests run in the background, where shells ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
+def test_an_interrupt_while_libraries_are_loaded_ends_the_start(pyz: Path, tmp_path: Path) -> None:
+    """Nothing crashes, nobody gets a traceback, and the interrupt is not lost."""
+    command = [sys.executable, str(pyz), "stub", "--port", "0"]
+    for number in range(5):
+        with Process(f"start-{number}", command, tmp_path, bare_env(tmp_path)) as start:
+            until(lambda: loads_libraries(start.pid), "the first extension module of a library", START_LIMIT_S)
+            start.send(signal.SIGINT)
+            # 0: it was quicker than the signal, and served already.
+            assert start.wait(AT_ONCE_S) in (-signal.SIGINT, INTERRUPTED, 0)
+            assert start.err.read_bytes() == b""
+
+
+def loads_libraries(pid: int) -> bool:
+    """Whether a process has opened an extension module that is unpacked from the file."""
+    return "/site-packages/" in Path(f"/proc/{pid}/maps").read_text()
 
 
 # ---- refusing to start ----

@@ -1,6 +1,7 @@
 """What is in the built file, and what it answers without unpacking."""
 
 import ast
+import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -8,10 +9,16 @@ from pathlib import Path
 import pytest
 
 import otari
-from tests.e2e.starts import load, start
+from tests.e2e.starts import PYTHON, load, start
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
+# The modules of ours that had to be compiled: their code came out of no file.
+COMPILED_NOW = (
+    "import os, sys; print([name for name, module in sorted(sys.modules.items())"
+    " if 'site-packages' in (getattr(module, '__file__', None) or '') and module.__file__.endswith('.py')"
+    " and not os.path.exists(module.__cached__)])"
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,33 @@ def test_nothing_is_compiled_again_at_the_first_start(pyz: Path, tmp_path: Path)
         str(path.relative_to(root)) for root in tmp_path.iterdir() for path in root.rglob("*") if path.is_file()
     }
     assert unpacked == packed
+
+
+def test_a_start_compiles_nothing(pyz: Path, tmp_path: Path) -> None:
+    ended = load(pyz, {"OTARI_CACHE_DIR": tmp_path}, f"import otari.serving, otari.stub.run; {COMPILED_NOW}")
+    assert (ended.code, ended.out) == (0, "[]\n")
+
+
+def test_nor_does_the_process_that_reads_documents(pyz: Path, tmp_path: Path) -> None:
+    # It is told where the libraries are, but not that most of their code lies in one file.
+    load(pyz, {"OTARI_CACHE_DIR": tmp_path})
+    (libraries,) = tmp_path.glob("*/site-packages")
+    code = f"import sys; sys.path.insert(0, {str(libraries)!r}); import otari.extraction.worker; {COMPILED_NOW}"
+    done = subprocess.run([PYTHON, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_logged_traceback_shows_the_source(pyz: Path, tmp_path: Path) -> None:
+    code = (
+        "import logging; from otari.config import load\n"
+        "try: load('/nowhere.yaml', {})\n"
+        "except Exception: logging.exception('so it went')"
+    )
+    ended = load(pyz, {"OTARI_CACHE_DIR": tmp_path}, code)
+    source = (ROOT / "otari" / "config" / "files.py").read_text().splitlines()
+    (raising,) = (line.strip() for line in source if "no such file" in line)
+    assert 'File "otari/config/files.py", line ' in ended.err
+    assert f"    {raising}\n" in ended.err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["serve", "--help"]])

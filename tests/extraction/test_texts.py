@@ -104,6 +104,7 @@ def test_a_pdf_that_is_only_locked_against_changes_can_be_read() -> None:
         (partial(makers.many_pages, PAGES_MAX + 1), "more than 1000 pages"),
         (partial(makers.many_pages, PAGES_MAX + 1, told=1), "more than 1000 pages"),
         (makers.circle_of_pages, "is damaged"),
+        (makers.pdf_bomb, "unpacks to more"),
         (lambda: b"%PDF-1.7\nnothing", "is damaged"),
     ],
 )
@@ -120,8 +121,8 @@ def test_a_web_page_is_what_a_reader_sees() -> None:
     <pre>  kept
     as is</pre><p>&lt;end&gt;</body></html>"""
     assert html_text(source.encode()).splitlines() == [
-        *("Harbour", "", "Ships & men", "", "One two three", "four", "", "- red", "- green", "", "a | b", "1 | 2", ""),
-        *("  kept", "    as is", "", "<end>"),
+        *("Harbour", "", "# Ships & men", "", "One two three", "four", "", "- red", "- green", "", "a | b", "1 | 2"),
+        *("", "  kept", "    as is", "", "<end>"),
     ]
 
 

@@ -47,15 +47,12 @@ class Batches:
         body: object = None,
     ) -> Answer:
         """One request below `/v1/batches`."""
-        house = self._house
-        headers = {"Authorization": f"Bearer {key or house.key}"}
+        headers = {"Authorization": f"Bearer {key or self._house.key}"}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = io.BytesIO(body if isinstance(body, bytes) else orjson.dumps(body))
-        url = f"{house.base}/v1/batches{path}"
-        async with house.client.request(method, url, params=query, data=data, headers=headers) as response:
-            return Answer(response.status, dict(response.headers), await response.read(), True)
+        return await self._house.request(method, f"/v1/batches{path}", headers, params=query, data=data)
 
     async def send(self, requests: Sequence[object], model: str = "stub:echo", **more: Any) -> Answer:
         """Begin a batch with its requests: texts, or bodies."""
@@ -88,11 +85,11 @@ class Batches:
                     return batch
                 await asyncio.sleep(0.005)
 
-    async def until(self, begun: Answer, done: int) -> dict[str, Any]:
+    async def until(self, begun: Answer, done: int, key: str | None = None) -> dict[str, Any]:
         """A batch once so many of its requests are done."""
         async with asyncio.timeout(20):
             while True:
-                batch = await self.get(begun.json["id"])
+                batch = await self.get(begun.json["id"], key)
                 if batch["request_counts"]["completed"] + batch["request_counts"]["failed"] >= done:
                     return batch
                 await asyncio.sleep(0.002)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from otari.control.connected import ConnectedControl
 from tests.flows.house import Answer, House
 from tests.scripted import ScriptedProvider
 from tests.scripted.platform import ScriptedPlatform
@@ -52,15 +53,11 @@ class Connected(House):
         """Wait until so many reports are kept and no more."""
         await self.eventually(lambda: len(self.kept()) == count)
 
-    async def forget_reachability(self) -> None:
-        """Wait until what is known of the platform's being there has become old."""
-        first = await self._reachable()
-        async with asyncio.timeout(5):
-            while await self._reachable() == first:
-                pass
-
-    async def _reachable(self) -> str:
-        return str((await self.get("/health")).json["platform_reachable"])
+    def last_knocked(self, ago_s: float) -> None:
+        """Set how long ago the platform was asked whether it is there."""
+        control = self.gateway.control
+        assert isinstance(control, ConnectedControl)
+        control._platform._knocked_at = asyncio.get_running_loop().time() - ago_s
 
 
 @asynccontextmanager

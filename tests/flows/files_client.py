@@ -45,12 +45,9 @@ class Files:
         **headers: Any,
     ) -> Answer:
         """One request below `/v1/files`; `_` in the names of headers stands for `-`."""
-        house = self._house
-        sent = {"Authorization": f"Bearer {key or house.key}"}
+        sent = {"Authorization": f"Bearer {key or self._house.key}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{house.base}/v1/files{path}"
-        async with house.client.request(method, url, params=query, data=body, headers=sent) as response:
-            return Answer(response.status, dict(response.headers), await response.read(), True)
+        return await self._house.request(method, f"/v1/files{path}", sent, params=query, data=body)
 
     async def send(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import io
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +15,10 @@ from aiohttp import web
 
 from otari.app import Gateway, Setting, build, wall_ms
 from otari.config import load
+from otari.store.writer import Writer
 from otari.web.server import answer_straight, limit_connections, make_runner
 from tests.scripted import ScriptedProvider
+from tests.store.unflushed import UnflushedWriter
 
 MASTER = "mk-flows-0123456789abcdef"
 PROVIDER_KEY = "sk-canary-provider-key-000111222"
@@ -25,6 +28,7 @@ class House:
     """A running gateway: `post`, `rows`, `user`; entered and left like any async context."""
 
     setting: Setting | None = None  # who answers and who is let in, when it is not as usual
+    writer: type[Writer] = UnflushedWriter  # unless the setting has one of its own
     now_ms: Callable[[], int] = staticmethod(wall_ms)
 
     def __init__(self, folder: Path, provider: ScriptedProvider | None = None, **config: object) -> None:
@@ -45,7 +49,10 @@ class House:
     async def __aenter__(self) -> Self:
         document = orjson.dumps(self.config).decode()
         loaded = load(None, {"OTARI_CONFIG_YAML": document})
-        self.gateway: Gateway = await build(loaded.config, loaded.environ, self.now_ms, setting=self.setting)
+        setting = self.setting or Setting()
+        if setting.writer is Writer:
+            setting = replace(setting, writer=self.writer)
+        self.gateway: Gateway = await build(loaded.config, loaded.environ, self.now_ms, setting)
         first = self.gateway.plane.api_key
         self.key = first.reveal() if first else ""
         self.runner = make_runner(self.gateway.app, 1.0)
@@ -82,7 +89,11 @@ class House:
             return Answer(response.status, dict(response.headers), received, whole)
 
     async def get(self, path: str, **headers: str) -> "Answer":
-        async with self.client.get(self.base + path, headers=headers) as response:
+        return await self.request("GET", path, headers)
+
+    async def request(self, method: str, path: str, headers: Mapping[str, str], **more: Any) -> "Answer":
+        """Any request with these headers alone; `more` as aiohttp's client takes it (`data`, `json`, `params`)."""
+        async with self.client.request(method, self.base + path, headers=headers, **more) as response:
             return Answer(response.status, dict(response.headers), await response.read(), True)
 
     async def raw(self, sent: bytes) -> bytes:

@@ -105,10 +105,8 @@ def providers(provider: Provider, *types: str) -> dict[str, Any]:
 async def post_form(house: House, form: aiohttp.FormData | bytes, kind: str = "", **headers: str) -> Answer:
     """Send a form for a transcription; of `bytes` the content type must be told."""
     sent = {"Authorization": f"Bearer {house.key}", **({"Content-Type": kind} if kind else {}), **headers}
-    url = f"{house.base}/v1/audio/transcriptions"
     body = io.BytesIO(form) if isinstance(form, bytes) else form
-    async with house.client.post(url, data=body, headers=sent) as response:
-        return Answer(response.status, dict(response.headers), await response.read(), True)
+    return await house.request("POST", "/v1/audio/transcriptions", sent, data=body)
 
 
 def recording_form(

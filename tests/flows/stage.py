@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from otari.app import Setting
 from otari.dialects import DIALECTS
+from otari.stage import STAGE, scripted
+from otari.upstreams.stub.desk import Desk
 from otari.upstreams.stub.script import Script
 from tests.flows.house import Answer, House, chat
 from tests.upstreams.stub.rig import script
@@ -20,7 +21,12 @@ class Stage(House):
         self, folder: Path, rules: str | Script, *, speaks: tuple[str, ...] = tuple(DIALECTS), **config: Any
     ) -> None:
         super().__init__(folder, None, **{**FRONT, **config})
-        self.setting = Setting.scripted(script(rules) if isinstance(rules, str) else rules, speaks)
+        self.setting = scripted(script(rules) if isinstance(rules, str) else rules, speaks)
+
+    @property
+    def desk(self) -> Desk:
+        """Where it can be asked what happened."""
+        return self.gateway.app[STAGE].desk
 
     async def ask(
         self,

@@ -14,9 +14,7 @@ PRICE = {"model_key": "live:ok", "input_price_per_million": 1, "output_price_per
 
 
 async def ask(house: House, method: str, path: str, body: object = None, **headers: str) -> Answer:
-    sent = {**ADMIN, **headers}
-    async with house.client.request(method, house.base + path, json=body, headers=sent) as response:
-        return Answer(response.status, dict(response.headers), await response.read(), True)
+    return await house.request(method, path, {**ADMIN, **headers}, json=body)
 
 
 async def made(house: House, path: str, body: object) -> Any:

@@ -43,9 +43,7 @@ class Client:
         self.reference = reference
 
     async def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        sent = {**ADMIN, **headers}
-        async with self._house.client.request(method, self._house.base + path, json=body, headers=sent) as response:
-            answer = Answer(response.status, dict(response.headers), await response.read(), True)
+        answer = await self._house.request(method, path, {**ADMIN, **headers}, json=body)
         self.reference.check(method, path, answer)
         return answer
 
@@ -284,8 +282,7 @@ def test_a_connection_too_many_and_an_unknown_encoding_are_answered_as_documente
             client = await judged(house)
             for encoding in ("br", "zstd", "nothing"):
                 path, headers = "/v1/keys", {**ADMIN, "Content-Encoding": encoding, "Content-Type": "application/json"}
-                async with house.client.post(house.base + path, data=b"{}", headers=headers) as response:
-                    answer = Answer(response.status, dict(response.headers), await response.read(), True)
+                answer = await house.request("POST", path, headers, data=b"{}")
                 client.reference.check("POST", path, answer)
                 assert (answer.status, answer.error["param"]) == (415, "Content-Encoding")
             assert house.runner.server is not None

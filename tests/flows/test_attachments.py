@@ -296,7 +296,6 @@ def test_a_file_stays_a_file_until_it_is_gone(tmp_path: Path) -> None:
         (partial(makers.pdf, "x", password="s"), "a.pdf", "The file 'a.pdf' is encrypted."),
         (makers.drawn_pdf, "a.pdf", "The file 'a.pdf' holds no text."),
         (makers.many_pages, "a.pdf", "The file 'a.pdf' has more than 1000 pages."),
-        (makers.slow_pdf, "a.pdf", "The file 'a.pdf' takes too long to read."),
         (partial(makers.bomb, 128), "a.docx", "The file 'a.docx' unpacks to more than can be read."),
         (makers.entity_bomb, "a.docx", "The file 'a.docx' is damaged: it declares a document type."),
         (lambda: b"\x7fELF\0\0", "a.pdf", "The file 'a.pdf' is of a kind that can not be read as text."),

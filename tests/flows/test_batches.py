@@ -1,12 +1,16 @@
 """Batches through the whole gateway: both ways in, what comes of every line, what it costs, and whose it is."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from otari.store import accounts
+from otari.store.batches import cancel_batches_of
 from tests.flows.batches_client import CHAT, Batches, ask, jsonl, line, script
 from tests.flows.files_client import Files
 from tests.flows.house import MASTER, House, chat, play
@@ -155,6 +159,18 @@ def test_a_body_of_requests_may_be_written_over_many_lines(tmp_path: Path) -> No
             batch = await batches.ended(await batches.ask("POST", body=pretty))
             assert said((await batches.results(batch["id"]))["a"]) == "x\ny"
             assert house.rows()[0]["selector"] == "stub:echo"  # the model is that of the batch
+
+    play(scene())
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_on_windows(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            batches = Batches(house)
+            lines = jsonl([line("a", ask("first")), line("b", ask("second"))]).replace(b"\n", b"\r\n")
+            batch = await batches.ended(await batches.send_file(b"\xef\xbb\xbf" + lines))
+            assert (batch["status"], counts(batch)) == ("completed", (2, 2, 0))
+            assert said((await batches.results(batch["id"]))["a"]) == "first"
 
     play(scene())
 
@@ -346,9 +362,8 @@ def test_who_may_not_ask_any_more_gets_no_more_answers(
             begun = await batches.send_file(jsonl(lines), key=key)
             await house.eventually(lambda: len(house.rows()) > 2)
             method, path, body = change
-            url = house.base + path.format(key_id=made.json["id"])
-            async with house.client.request(method, url, json=body, headers=headers) as response:
-                assert response.status in (200, 204)
+            changed = await house.request(method, path.format(key_id=made.json["id"]), headers, json=body)
+            assert changed.status in (200, 204)
             await house.eventually(lambda: house.query("SELECT state FROM batches")[0]["state"] == "completed")
             (row,) = house.query("SELECT error_file_id, completed, failed FROM batches")
             assert 0 < row["completed"] < 30
@@ -361,6 +376,30 @@ def test_who_may_not_ask_any_more_gets_no_more_answers(
             assert {each["body"]["error"]["message"] for each in failures} == {words}
             assert begun.status == 200
             assert house.balanced()
+
+    play(scene())
+
+
+def test_to_rate_limits_a_batch_is_one_request_and_has_no_tokens(tmp_path: Path) -> None:
+    """Else a batch would stop the conversations of its key for as long as it takes."""
+
+    async def scene() -> None:
+        few: dict[str, Any] = {
+            "rate_limit_tpm": 30,
+            "key_rate_limit_tpm": 30,
+            "rate_limit_rpm": 3,
+            "key_rate_limit_rpm": 3,
+        }
+        async with House(tmp_path, **few) as house:
+            batches = Batches(house)
+            batch = await batches.ended(await batches.send(["many words " * 5] * 20))
+            assert counts(batch) == (20, 20, 0)
+            assert batch["usage"]["total_tokens"] > 10 * few["rate_limit_tpm"]
+            answers = [await house.post(chat(max_tokens=1)) for _ in range(2)]
+            assert [answer.status for answer in answers] == [200, 200]
+            full = await batches.send(["x"])
+            assert (full.status, full.error["code"]) == (429, "rate_limit_exceeded")
+            assert "requests" in full.error["message"]
 
     play(scene())
 
@@ -429,6 +468,119 @@ def test_one_user_s_batches_leave_turns_for_others_and_those_that_wait_can_be_ca
             for each in begun[:5]:
                 await batches.ask("POST", f"/{each.json['id']}/cancel")
                 await batches.ended(each)
+
+    play(scene())
+
+
+def test_the_batches_of_a_user_end_with_it(tmp_path: Path) -> None:
+    """What is under way is paid for, nothing more is sent, and nobody gets files."""
+
+    async def scene() -> None:
+        async with House(tmp_path, providers={"stub": script(tmp_path, SLOW)}, batch_concurrency=2) as house:
+            batches = Batches(house)
+            key = await batches.files.another_user()
+            lines = [line(f"r{n}", ask("x", "stub:script")) for n in range(200)]
+            begun = await batches.send_file(jsonl(lines), key=key)
+            waiting = [await batches.send_file(jsonl(lines), key=key) for _ in range(5)]
+            assert all(answer.status == 200 for answer in (begun, *waiting))
+            await batches.until(begun, 3, key=key)
+            (user,) = {row["user_id"] for row in house.query("SELECT user_id FROM batches")}
+            gone = await house.request("DELETE", f"/v1/users/{user}", {"Authorization": f"Bearer {MASTER}"})
+            assert gone.status in (200, 204)
+            await house.eventually(lambda: {row["state"] for row in rows(house)} == {"cancelled"})
+            assert {(row["output_file_id"], row["error_file_id"]) for row in rows(house)} == {(None, None)}
+            answered = sum(row["completed"] for row in rows(house))
+            assert 3 <= answered < 100
+            assert [row["state"] for row in house.rows()] == ["settled"] * answered
+            assert house.query("SELECT * FROM batch_results") == []
+            assert house.query("SELECT * FROM files WHERE purpose = 'batch_output'") == []
+            assert house.balanced()
+
+    play(scene())
+
+
+def rows(house: House) -> list[dict[str, Any]]:
+    return house.query("SELECT state, completed, output_file_id, error_file_id FROM batches")
+
+
+def test_a_batch_whose_user_went_while_the_gateway_was_down_is_ended_by_the_next_run(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stub = script(tmp_path, SLOW)
+        async with House(tmp_path, providers={"stub": stub}, batch_concurrency=1, shutdown_timeout_s=0) as house:
+            batches = Batches(house)
+            key = await batches.files.another_user()
+            begun = await batches.send_file(jsonl([line(f"r{n}", ask("x", "stub:script")) for n in range(99)]), key=key)
+            await batches.until(begun, 1, key=key)
+        await asyncio.to_thread(_remove_its_user, house)
+        async with House(tmp_path, providers={"stub": stub}) as house:
+            await house.eventually(lambda: [row["state"] for row in rows(house)] == ["cancelled"])
+            assert [(row["output_file_id"], row["error_file_id"]) for row in rows(house)] == [(None, None)]
+            assert house.balanced()
+
+    play(scene())
+
+
+def _remove_its_user(house: House) -> None:
+    """As the command line does it on a ledger that no gateway has open."""
+    (user,) = {row["user_id"] for row in house.query("SELECT user_id FROM batches")}
+    conn = sqlite3.connect(house.folder / "otari.db")
+    with contextlib.closing(conn), conn:
+        accounts.remove_user(conn, user, 1)
+        found = cancel_batches_of(conn, user, 1)
+        assert len(found) == 1
+
+
+LASTING = {"anchor": "created_at", "seconds": 7_200}
+
+
+@pytest.mark.parametrize("asked", [LASTING, LASTING | {"seconds": 7_200.0}, None])
+@pytest.mark.parametrize("with_file", [True, False])
+def test_the_files_of_a_batch_are_kept_as_long_as_was_asked_for(tmp_path: Path, asked: object, with_file: bool) -> None:
+    async def scene() -> None:
+        clock = Clock()
+        house = House(tmp_path)
+        house.now_ms = clock
+        async with house:
+            batches = Batches(house)
+            more: dict[str, Any] = {} if asked is None else {"output_expires_after": asked}
+            broken = {"messages": "x"}
+            lines = [line("a", ask("x")), line("b", {"model": "stub:echo", **broken})]
+            sending = batches.send_file(jsonl(lines), **more) if with_file else batches.send(["x", broken], **more)
+            batch = await batches.ended(await sending)
+            names = [batch["output_file_id"], batch["error_file_id"]]
+            files = [(await batches.files.ask("GET", f"/{name}")).json for name in names]
+            for file in files:
+                assert file["expires_at"] == (None if asked is None else file["created_at"] + 7_200)
+            clock.now += 7_200_000
+            for name in names:
+                assert (await batches.files.ask("GET", f"/{name}")).status == (200 if asked is None else 404)
+
+    play(scene())
+
+
+@pytest.mark.parametrize(
+    ("told", "param"),
+    [
+        ({"anchor": "created_at"}, "output_expires_after.seconds"),
+        ({"seconds": 7_200}, "output_expires_after.anchor"),
+        ({"anchor": "completed_at", "seconds": 7_200}, "output_expires_after.anchor"),
+        ({"anchor": "created_at", "seconds": 3_599}, "output_expires_after.seconds"),
+        ({"anchor": "created_at", "seconds": 2_592_001}, "output_expires_after.seconds"),
+        ({"anchor": "created_at", "seconds": "7200"}, "output_expires_after.seconds"),
+        ({"anchor": "created_at", "seconds": 7_200, "more": 1}, "output_expires_after.more"),
+        (7_200, "output_expires_after"),
+    ],
+)
+def test_a_lifetime_that_makes_no_sense_is_refused_by_its_name(tmp_path: Path, told: object, param: str) -> None:
+    async def scene() -> None:
+        async with House(tmp_path) as house:
+            batches = Batches(house)
+            answer = await batches.send_file(jsonl([line("a", ask("x"))]), output_expires_after=told)
+            assert (answer.status, answer.error["param"]) == (400, param)
+            answer = await batches.send(["x"], output_expires_after=told)
+            assert answer.status == 422
+            assert [".".join(fault["loc"]) for fault in answer.json["detail"]] == [f"body.{param}"]
+            assert rows(house) == []
 
     play(scene())
 

@@ -182,9 +182,27 @@ def test_what_is_not_a_whole_answer_is_not_recorded(tmp_path: Path, model: str, 
 
     async def scene() -> None:
         async with ScriptedProvider() as provider, Taped(tmp_path / "first", provider) as taped:
-            await taped.ask(model=f"far:{model}", stream=stream)
+            answer = await taped.ask(model=f"far:{model}", stream=stream)
             await provider.idle()
             assert taped.files() == {}
+            assert (answer.headers.get("x-stub-rule") == "recorded") == (answer.status == 200)
+            assert taped.tape.end() == (0, ["1 requests had no whole answer of their provider"])
+            (entry,) = (await taped.get("/stub/journal?session=one", Authorization="Bearer x")).json["entries"]
+            provider_said = 200 if model == "cut_body" else answer.status
+            assert (entry["result"], entry["status"]) == ("recorded", provider_said)
+
+    play(scene())
+
+
+def test_verify_tells_what_it_could_not_check(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with ScriptedProvider() as provider:
+            provider.given[MODEL] = given("openai-chat", stream=False)
+            async with Taped(tmp_path / "first", provider) as taped:
+                await taped.ask()
+        async with Taped(tmp_path / "second", provider, "verify") as taped:  # nobody listens any more
+            assert (await taped.ask()).status == 502
+            assert taped.tape.end() == (0, ["1 requests had no whole answer of their provider"])
 
     play(scene())
 
@@ -252,6 +270,8 @@ def test_no_key_that_the_gateway_knows_is_ever_written(tmp_path: Path, monkeypat
     keys = planted()
     monkeypatch.setenv("GROQ_API_KEY", keys[0])
     monkeypatch.setenv("ANTHROPIC_API_KEY", keys[1])
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", keys[2])
+    monkeypatch.setenv("OTARI_AI_TOKEN", keys[3])
     ways = [(spelling, place) for spelling in SPELLINGS for place in PLACES]
 
     async def scene() -> None:
@@ -466,6 +486,8 @@ def test_a_miss_names_the_nearest_recording_and_where_it_differs_first(tmp_path:
             assert (miss.status, miss.error["code"]) == (400, "stub_miss")
             assert "the nearest is '002-three', which differs first at messages[2].content" in miss.error["message"]
             assert "recorded 'three', asked 'four'" in miss.error["message"]
+            other = await taped.ask(model="openai:other", messages=[*history, {"role": "user", "content": "three"}])
+            assert "the nearest is '002-three', which differs first at model" in other.error["message"]
 
     play(scene())
 

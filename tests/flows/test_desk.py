@@ -2,8 +2,10 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from yarl import URL
 
 from tests.flows.house import MASTER, House, chat, play
 from tests.flows.stage import Stage, said
@@ -161,6 +163,27 @@ def test_rules_and_faults_of_a_session_stand_in_front_and_end_with_it(tmp_path: 
     play(scene())
 
 
+@pytest.mark.parametrize("name", ["grüße", "a\tb", "n" * 255 + "1"])
+def test_a_session_is_asked_for_by_the_name_that_its_client_gave(tmp_path: Path, name: str) -> None:
+    neighbour = f"{name[:-1]}?"
+    place = quote(name, safe="")
+
+    async def scene() -> None:
+        async with Stage(tmp_path, RULES) as stage:
+            for each in (name, neighbour):
+                await stage.ask("bye", path=f"/s/{quote(each, safe='')}/v1/chat/completions")
+            assert (await stage.get(f"/stub/journal?session={place}")).json["misses"] == 1
+            assert (await stage.get(f"/stub/wait?session={place}&timeout=1ms")).json == {"calls": 1}
+            await stage.post({"rules": [{"reply": "Mine"}]}, path=f"/stub/rules?session={place}")
+            assert said(await stage.ask(path=f"/s/{place}/v1/chat/completions")) == "Mine"
+            async with stage.client.delete(URL(f"{stage.base}/stub/sessions/{place}", encoded=True)) as gone:
+                assert gone.status == 204
+            assert (await stage.get(f"/stub/journal?session={place}")).json["calls"] == 0
+            assert (await stage.get(f"/stub/journal?session={quote(neighbour, safe='')}")).json["calls"] == 1
+
+    play(scene())
+
+
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
@@ -193,14 +216,14 @@ def test_a_pattern_that_takes_too_long_is_given_up_wherever_it_stands(tmp_path: 
             assert said(await stage.ask("x" * 40)) == "ok"  # what is expected of it can not be said, but it is answered
             answer = await stage.post({"expect": [{"user": slow}]}, path="/stub/verify")
             assert (answer.status, answer.error["code"]) == (400, "stub_script")
-            assert [verdict.met for verdict in stage.gateway.desk.verdicts()] == [False]
+            assert [verdict.met for verdict in stage.desk.verdicts()] == [False]
         (tmp_path / "b").mkdir()
         async with Stage(
             tmp_path / "b", f"rules: [{{reply: ok}}]\nfaults: [{{when: {{user: '{slow}'}}, do: {{error: 500}}}}]"
         ) as b:
             miss = await b.ask("x" * 40)
             assert (miss.status, miss.error["code"]) == (400, "stub_pattern_too_slow")
-            assert b.gateway.desk.sessions.misses == 1
+            assert b.desk.sessions.misses == 1
 
     play(scene())
 

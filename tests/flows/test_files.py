@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from otari.store.files import new_file_id
+from otari.domain.names import RANDOM_NAMES
 from tests.flows.files_client import Files, form, part
 from tests.flows.house import MASTER, Answer, House, play
 from tests.flows.reference import Reference
@@ -169,7 +169,7 @@ def test_a_list_comes_in_parts(tmp_path: Path) -> None:
         ({"limit": "x"}, "limit"),
         ({"order": "up"}, "order"),
         ({"after": "file-1"}, "after"),
-        ({"after": new_file_id(0).upper()}, "after"),
+        ({"after": RANDOM_NAMES.file("alice", 0).upper()}, "after"),
     ],
 )
 def test_a_list_that_can_not_be_is_a_400(tmp_path: Path, query: dict[str, str], param: str) -> None:

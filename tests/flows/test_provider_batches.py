@@ -267,6 +267,30 @@ def test_a_cancelled_batch_keeps_and_pays_what_was_done(tmp_path: Path, flavour:
     play(scene())
 
 
+@pytest.mark.parametrize("flavour", ["openai", "anthropic", "mistral"])
+def test_a_batch_ends_with_its_user_and_what_was_done_is_paid(tmp_path: Path, flavour: str) -> None:
+    """The cancel goes to the provider; its results are charged, and no files are left for nobody."""
+
+    async def scene() -> None:
+        async with VENDORS[flavour]() as vendor, a_house(tmp_path, vendor) as house:
+            await begun(house, vendor)
+            (user,) = {row["user_id"] for row in house.query("SELECT user_id FROM batches")}
+            gone = await house.request("DELETE", f"/v1/users/{user}", {"Authorization": f"Bearer {MASTER}"})
+            assert gone.status in (200, 204)
+            await house.eventually(lambda: any("cancel" in seen.path for seen in vendor.seen))
+            word = {"openai": "cancelled", "anthropic": "ended", "mistral": "CANCELLED"}[flavour]
+            rest = [vendor.cancelled(name) for name in ("1", "3")] if flavour == "anthropic" else []
+            vendor.end(next(iter(vendor.jobs)), word, [vendor.good("2", answered(flavour, "said 2")), *rest])
+            await house.eventually(lambda: house.query("SELECT state FROM batches")[0]["state"] == "cancelled")
+            (batch,) = house.query("SELECT completed, output_file_id, error_file_id FROM batches")
+            assert (batch["completed"], batch["output_file_id"], batch["error_file_id"]) == (1, None, None)
+            assert house.query("SELECT * FROM files") == []
+            assert money(house) == (LINE_NANO, 0)
+            assert house.balanced()
+
+    play(scene())
+
+
 def test_a_cancel_that_ends_a_batch_at_once(tmp_path: Path) -> None:
     async def scene() -> None:
         async with VENDORS["gemini"]() as vendor, a_house(tmp_path, vendor) as house:

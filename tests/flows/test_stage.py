@@ -98,7 +98,7 @@ def test_a_miss_is_a_400_that_forbids_retries_in_the_shape_of_the_surface(tmp_pa
             theirs = await stage.post(body, path="/v1/messages")
             assert (theirs.status, theirs.json["type"]) == (400, "error")
             assert "stub's script" in theirs.error["message"]
-            assert stage.gateway.desk.sessions.misses == 2
+            assert stage.desk.sessions.misses == 2
             assert [row["status"] for row in stage.rows()] == ["error", "error"]
             assert "bye" not in stage.rows()[0]["error"]
 

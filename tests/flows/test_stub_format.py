@@ -14,8 +14,8 @@ import aiohttp
 import orjson
 import pytest
 
-from otari.app import read_stub_scripts
 from otari.dialects import DIALECTS
+from otari.stage import read_stub_scripts
 from otari.upstreams.stub.digest import digest_of
 from otari.upstreams.stub.script import Script
 from tests.flows.batches_client import Batches

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from otari.app import read_stub_scripts
+from otari.stage import read_stub_scripts
 from tests.flows.house import play
 from tests.flows.stage import Stage
 

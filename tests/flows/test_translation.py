@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from otari.dialects import sse
-from otari.domain.chat import Doc, Finish, Opaque, Reply, Text, fold
+from otari.domain.chat import Citation, Doc, Finish, Opaque, Reply, Text, fold
 from tests.cells.cell import CELLS, CHAT, CLIENTS, GEMINI, MESSAGES, RESPONSES, STILL, TRANSLATED, WORDS, Cell
 from tests.cells.clients import BY_DIALECT
 from tests.cells.losses import surviving, told_by
@@ -158,6 +158,43 @@ def test_what_an_answer_loses_stands_in_the_row(tmp_path: Path, client: str, str
             answer = await house.ask(cell, plain)
             assert stream or answer.headers["X-Otari-Dropped"] == "part server_tool_use"
             assert house.rows()[0]["dropped"] == "part server_tool_use"
+
+    play(scene())
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("client", CLIENTS, ids=WORDS.get)
+def test_where_a_text_is_taken_from_arrives_or_is_named(tmp_path: Path, client: str, stream: bool) -> None:
+    cited = Citation("https://example.org", "Hello", 0, 5)
+    reply = replace(REPLY, parts=(Text("Hello", citations=(cited,)),), finish=Finish.END)
+
+    async def scene() -> None:
+        cell = Cell(client, RESPONSES if client == CHAT else CHAT)
+        async with ScriptedProvider() as provider, Foreign(tmp_path, provider) as house:
+            provider.given[MODEL] = streamed(cell.server, reply) if stream else whole(cell.server, reply)
+            plain = {key: value for key, value in request(cell, stream=stream).items() if key != "tools"}
+            answer = await house.ask(cell, plain)
+            reader = STILL[client].reader()
+            told = fold(read_all(reader, answer.body)) if stream else STILL[client].read_reply(answer.json)
+            assert isinstance(told, Reply)
+            (text,) = (part for part in told.parts if isinstance(part, Text))
+            assert text.citations == (() if client == MESSAGES else (cited,))
+            assert house.rows()[0]["dropped"] == ("citations" if client == MESSAGES else "")
+
+    play(scene())
+
+
+@pytest.mark.parametrize("server", CLIENTS, ids=WORDS.get)
+def test_what_a_whole_answer_loses_on_its_way_into_a_stream_is_named(tmp_path: Path, server: str) -> None:
+    """Also where both speak the same dialect: then nothing else is ever lost."""
+
+    async def scene() -> None:
+        async with ScriptedProvider() as provider, Foreign(tmp_path, provider) as house:
+            told = orjson.loads(b"".join(whole(server).pieces)) | {"brand_new": 1}
+            provider.given[MODEL] = Given((orjson.dumps(told),), "application/json")
+            answer = await house.ask(Cell(server, server), request(Cell(server, server), stream=True))
+            assert answer.status == 200
+            assert house.rows()[0]["dropped"] == "brand_new"
 
     play(scene())
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from otari.domain.access import Credential, Principal
-from otari.domain.catalog import ModelRef, Price
+from otari.domain.catalog import ModelRef
 from otari.domain.errors import OtariError
 from otari.domain.ports import Admission, Ask, Attempt, Call, Condition, FailedAttempt, Outcome
+from otari.domain.price import Price
 
 ALICE = Principal(user_id="alice", key_id="key-1")
 

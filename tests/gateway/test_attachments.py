@@ -10,11 +10,12 @@ import pytest
 
 from otari.dialects import DIALECTS
 from otari.domain.access import Principal
-from otari.domain.catalog import ALL_SENSES, Catalog, Provider, Senses
+from otari.domain.catalog import Catalog
 from otari.domain.chat import Doc
 from otari.domain.documents import DocumentKind, LeftOut, Picture, Piece, Unreadable
 from otari.domain.errors import Kind, OtariError
 from otari.domain.files import StoredFile
+from otari.domain.provider import ALL_SENSES, Provider, Senses
 from otari.gateway.attachments import Attachments, Prepared
 from otari.gateway.telling import (
     DESCRIBED,

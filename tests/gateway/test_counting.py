@@ -9,10 +9,11 @@ import pytest
 
 from otari.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from otari.domain.calibration import EAGER_MS
-from otari.domain.catalog import Catalog, ModelRef, Provider
+from otari.domain.catalog import Catalog, ModelRef
 from otari.domain.chat import Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Outcome, UsageSource
+from otari.domain.provider import Provider
 from otari.domain.tokens import Approximate
 from otari.gateway.counting import MODELS_MAX, SMALL_BYTES, WAITING_MAX, CountedTexts, Counting
 from tests.gateway.coding_client import request

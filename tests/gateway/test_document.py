@@ -72,11 +72,12 @@ json_values = st.recursive(
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | texts,
-    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(texts, json_values))
+@given(st.dictionaries(texts, json_values, max_size=4))
 def test_every_json_object_is_read_as_it_stands(doc: dict[str, object]) -> None:
     assert read_document(orjson.dumps(doc)) == doc
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otari.dialects.anthropic_messages import ANTHROPIC_MESSAGES
-from otari.domain.catalog import Catalog, ModelRef, Provider
+from otari.domain.catalog import Catalog, ModelRef
+from otari.domain.provider import Provider
 from otari.domain.tokens import Approximate
 from otari.gateway.counting import Counting
 from tests.gateway.coding_client import Writer, request

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from otari.store import schema
 from otari.store.db import Database, Durability
 from otari.store.ledger import Hold, Settlement
+from otari.store.writer import Writer
+from tests.store.unflushed import UnflushedWriter
 
 T = TypeVar("T")
 NOON = 1_700_000_000_000
@@ -26,9 +28,10 @@ class Clock:
         return self.now_ms
 
 
-def opened(folder: Path, *, durability: Durability = "normal", clock: Callable[[], int] | None = None) -> Database:
-    """The database of a test, in its folder."""
-    return Database.open(folder / "otari.db", durability=durability, now_ms=clock or Clock())
+def opened(folder: Path, *, durability: Durability | None = None, clock: Callable[[], int] | None = None) -> Database:
+    """The database of a test, in its folder; it waits for the disk where a durability is asked for."""
+    writer = UnflushedWriter if durability is None else Writer
+    return Database.open(folder / "otari.db", durability=durability or "full", now_ms=clock or Clock(), writer=writer)
 
 
 def in_loop(folder: Path, scene: Callable[[Database], Coroutine[Any, Any, T]]) -> T:

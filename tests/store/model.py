@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from otari.domain.catalog import Price
 from otari.domain.periods import Alignment
+from otari.domain.price import Price
 from otari.store.ledger import Hold
 
 

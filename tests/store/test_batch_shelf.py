@@ -12,7 +12,8 @@ import pytest
 
 from otari.domain.batch import INPUT_LOST, Batch, Kept, LineResult, NewBatch
 from otari.domain.errors import Kind, OtariError
-from otari.store import accounts, batches
+from otari.domain.names import RANDOM_NAMES
+from otari.store import accounts
 from otari.store.batch_shelf import BatchShelf
 from otari.store.blobs import PIECE_BYTES
 from otari.store.file_shelf import FileShelf
@@ -267,7 +268,7 @@ def test_a_start_clears_up_what_nobody_needs(tmp_path: Path) -> None:
     ground.play(scene)
     # One has ended, but its results and its input are still there; one never became a batch.
     ground.write("UPDATE batches SET state = 'completed' WHERE batch_id = ?", needed[1])
-    stray = batches.new_batch_id(NOON)
+    stray = RANDOM_NAMES.batch("alice", NOON)
     for name in (stray, "upload-" + "0" * 32 + ".part", "somebody-else-s"):
         (ground.folder / "batches" / name).write_bytes(b"x")
     ground.play(_nothing)
@@ -290,3 +291,37 @@ def test_who_hears_of_a_cancel_hears_of_it_once(tmp_path: Path) -> None:
 
     Ground(tmp_path).play(scene)
     assert heard == ["cancelling"]
+
+
+def test_what_ends_for_nobody_leaves_no_files(tmp_path: Path) -> None:
+    ground = Ground(tmp_path)
+
+    async def scene(shelf: BatchShelf) -> None:
+        batch = await wound_up(shelf, result(1), result(2, 500), result(3))
+        await shelf._db.write(lambda conn: accounts.remove_user(conn, "alice", NOON))
+        await shelf.finish(batch, shelf.results(batch.batch_id), shape)
+        ended = await shelf.get(batch.batch_id)
+        assert (ended.state, ended.completed, ended.output_file_id, ended.error_file_id) == ("completed", 2, None, None)
+        assert (ground.inputs, ground.kept) == (set(), set())
+        assert ground.ask("SELECT count(*) FROM batch_results") == [(0,)]
+
+    ground.play(scene)
+
+
+@pytest.mark.parametrize("lifetime_s", [None, 3_600])
+def test_its_files_live_as_long_as_was_asked_for(tmp_path: Path, lifetime_s: int | None) -> None:
+    async def scene(shelf: BatchShelf) -> None:
+        batch = await shelf.add(NEW._replace(output_lifetime_s=lifetime_s), LINES)
+        await shelf.begin(batch.batch_id, "stub:m", "stub", 3)
+        await shelf.keep(Kept(batch.batch_id, result(1)))
+        await shelf.keep(Kept(batch.batch_id, result(2, 500)))
+        batch = await shelf.wind_up(batch.batch_id, "completed")
+        await shelf.finish(batch, shelf.results(batch.batch_id), shape)
+        ended = await shelf.get(batch.batch_id)
+        for file_id in (ended.output_file_id, ended.error_file_id):
+            assert file_id is not None
+            file = await shelf.files.get("alice", file_id)
+            expected = None if lifetime_s is None else file.created_at_ms + lifetime_s * 1_000
+            assert file.expires_at_ms == expected
+
+    Ground(tmp_path).play(scene)

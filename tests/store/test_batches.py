@@ -8,6 +8,7 @@ import pytest
 
 from otari.domain.batch import Batch, Ending, Kept, LineProblem, LineResult, NewBatch
 from otari.domain.errors import Kind, OtariError
+from otari.domain.names import RANDOM_NAMES
 from otari.store import accounts, batches
 from otari.store.batches import BatchListing
 from tests.store.ground import NOON, in_memory
@@ -28,7 +29,7 @@ def a_new(user: str = "alice", **more: Any) -> NewBatch:
 
 
 def add(conn: sqlite3.Connection, user: str = "alice", now_ms: int = NOON, **more: Any) -> Batch:
-    return batches.add_batch(conn, batches.new_batch_id(now_ms), a_new(user, **more), now_ms)
+    return batches.add_batch(conn, RANDOM_NAMES.batch(user, now_ms), a_new(user, **more), now_ms)
 
 
 def begun(conn: sqlite3.Connection, total: int = 3) -> Batch:
@@ -143,6 +144,19 @@ def test_cancelling_is_asked_once_and_in_time(conn: sqlite3.Connection) -> None:
     with pytest.raises(OtariError) as late:
         batches.cancel_batch(conn, "alice", other.batch_id, None, NOON)
     assert error_of(late) == (Kind.CONFLICT, "batch_not_cancellable")
+
+
+def test_who_goes_takes_along_what_has_not_ended(conn: sqlite3.Connection) -> None:
+    new, going, other = add(conn), begun(conn), add(conn, "bob")
+    ended = begun(conn)
+    batches.wind_up(conn, ended.batch_id, "completed", [], NOON + 2)
+    batches.finish_batch(conn, ended.batch_id, None, None, NOON + 2)
+    cancelled = batches.cancel_batches_of(conn, "alice", NOON + 3)
+    assert {batch.batch_id for batch in cancelled} == {new.batch_id, going.batch_id}
+    assert {(batch.state, batch.cancelling_at_ms) for batch in cancelled} == {("cancelling", NOON + 3)}
+    assert batches.get_batch(conn, other.batch_id).state == "validating"
+    assert batches.get_batch(conn, ended.batch_id).state == "completed"
+    assert batches.cancel_batches_of(conn, "alice", NOON + 4) == []
 
 
 def test_every_look_of_an_owner_is_for_the_owner_alone(conn: sqlite3.Connection) -> None:

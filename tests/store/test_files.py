@@ -6,6 +6,7 @@ import pytest
 
 from otari.domain.errors import OtariError
 from otari.domain.files import StoredFile
+from otari.domain.names import RANDOM_NAMES
 from otari.store import accounts, files
 from otari.store.files import FileLimits, Listing
 from tests.store.ground import NOON, in_memory
@@ -24,7 +25,7 @@ def conn() -> sqlite3.Connection:
 
 def a_file(user_id: str = "alice", size_bytes: int = 10, at_ms: int = NOON, **more: object) -> StoredFile:
     return StoredFile(
-        files.new_file_id(at_ms), user_id, "a.txt", "text/plain", "user_data", size_bytes, b"d" * 32, at_ms
+        RANDOM_NAMES.file(user_id, at_ms), user_id, "a.txt", "text/plain", "user_data", size_bytes, b"d" * 32, at_ms
     )._replace(**more)  # type: ignore[arg-type]
 
 
@@ -72,7 +73,7 @@ def test_a_file_of_somebody_else_is_no_file(conn: sqlite3.Connection) -> None:
 
 
 def test_ids_grow_with_time() -> None:
-    made = [files.new_file_id(NOON + at) for at in range(50)]
+    made = [RANDOM_NAMES.file("alice", NOON + at) for at in range(50)]
     assert sorted(made) == made
     assert all(map(files.is_file_id, made))
 

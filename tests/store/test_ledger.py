@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from otari.domain.catalog import Price
 from otari.domain.chat import Usage
 from otari.domain.errors import OtariError
 from otari.domain.money import MAX_NANO_USD
 from otari.domain.money import cost as cost_of
+from otari.domain.price import Price
 from otari.store import accounts, budgets, ledger, recovery
 from otari.store.db import Database
 from otari.store.ledger import Absorbed, Refused
@@ -229,17 +229,17 @@ def test_absorbed_attempts_have_rows_of_their_own() -> None:
     assert_books_agree(conn)
 
 
-def test_the_sums_are_exact_over_a_hundred_thousand_rows() -> None:
+def test_the_sums_of_two_users_are_exact_over_ten_thousand_rows() -> None:
     conn = with_alice(max_nano=None)
     accounts.add_user(conn, "bob", now_ms=NOON)
     dice = random.Random(7)
     spent = {"alice": 0, "bob": 0}
     conn.execute("BEGIN")
-    for number in range(100_000):
+    for number in range(10_000):
         held = hold_row(f"r{number}", dice.choice(("alice", "bob")), dice.randrange(1, 10**12))
         assert ledger.hold(conn, held) is None
         rates = Price(dice.randrange(10**7), dice.randrange(10**7), cache_read=dice.randrange(10**6))
-        cost = cost_of(Usage(dice.randrange(10**5), dice.randrange(10**4), dice.randrange(10**5)), rates)
+        cost = cost_of(Usage(dice.randrange(10**6), dice.randrange(10**5), dice.randrange(10**6)), rates)
         assert ledger.settle(conn, held, end(cost))
         spent[held.user_id] += cost
     conn.execute("COMMIT")

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from otari.domain.catalog import Price, Tier
 from otari.domain.errors import OtariError
+from otari.domain.price import Price, Tier
 from otari.store import price_text, prices
 from otari.store.prices import PriceRow
 from otari.store.records import iso

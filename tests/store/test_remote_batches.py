@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otari.domain.batch import LineProblem, LineResult, NewBatch
+from otari.domain.names import RANDOM_NAMES
 from otari.store import accounts, batches, budgets, keys, ledger, remote_batches
 from otari.store.ledger import Hold, Refused
 from otari.store.recovery import OnCrash, recover
@@ -23,7 +24,7 @@ def begun(total: int = 3, **facts: Any) -> tuple[sqlite3.Connection, Hold]:
     accounts.add_user(conn, "alice", now_ms=NOON)
     budget = budgets.add_budget(conn, max_nano=1_000, duration_s=3_600, now_ms=NOON)
     keys.add_key(conn, keys.issue("alice", key_id="k", budget_id=budget.budget_id, now_ms=NOON)[0])
-    batch_id = batches.add_batch(conn, batches.new_batch_id(NOON), NEW, NOON).batch_id
+    batch_id = batches.add_batch(conn, RANDOM_NAMES.batch("alice", NOON), NEW, NOON).batch_id
     batches.begin_batch(conn, batch_id, "stub:small", "stub", total, NOON)
     row = hold_row(batch_id, hold_nano=300, endpoint="/v1/batches", **facts)
     assert ledger.hold(conn, row) is None

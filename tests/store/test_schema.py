@@ -8,15 +8,19 @@ import pytest
 
 from otari.domain.money import MAX_NANO_USD
 from otari.store import schema
-from otari.store.db import Database
 from otari.store.faults import StoreError
-from tests.store.ground import NOON, in_loop, in_memory, opened
+from tests.store.ground import NOON, in_memory, opened
 
 
 def test_the_shipped_migrations_are_numbered_without_a_gap() -> None:
     names = [name for name, _ in schema.shipped()]
     assert names
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+
+
+def test_every_migration_of_the_folder_is_named() -> None:
+    folder = Path(schema.__file__).parent / "migrations"
+    assert sorted(path.name for path in folder.glob("*.sql")) == list(schema.MIGRATIONS)
 
 
 def test_a_migration_that_breaks_leaves_nothing_behind() -> None:
@@ -94,12 +98,15 @@ def test_amounts_stop_where_the_domain_says() -> None:
 
 
 def test_the_pragmas_are_set(tmp_path: Path) -> None:
-    async def scene(db: Database) -> dict[str, object]:
+    async def scene() -> dict[str, object]:
+        db = opened(tmp_path, durability="normal")
         names = ["journal_mode", "synchronous", "foreign_keys", "trusted_schema", "cell_size_check", "busy_timeout"]
         names += ["temp_store", "wal_autocheckpoint", "journal_size_limit", "application_id", "user_version"]
-        return {name: db._conn.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+        found = {name: db._conn.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+        assert await db.close()
+        return found
 
-    assert in_loop(tmp_path, scene) == {
+    assert asyncio.run(scene()) == {
         "journal_mode": "wal",
         "synchronous": 1,
         "foreign_keys": 1,

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from otari.domain import money
-from otari.domain.catalog import Price, Tier
 from otari.domain.errors import Kind, OtariError
+from otari.domain.price import Price, Tier
 from otari.store import accounts, keys, ledger, price_text, usage
 from otari.store.ledger import Absorbed
 from tests.store.ground import NOON, end, hold_row, in_memory

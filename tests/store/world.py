@@ -7,9 +7,9 @@ import itertools
 import sqlite3
 
 from otari.domain import money
-from otari.domain.catalog import Price, Tier
 from otari.domain.chat import Usage
 from otari.domain.periods import Alignment
+from otari.domain.price import Price, Tier
 from otari.store import accounts, budgets, keys, ledger, recovery
 from otari.store.ledger import Absorbed, Hold, Refused
 from otari.store.recovery import OnCrash

@@ -52,8 +52,8 @@ CASES = (
     script("bad-fault", GOOD + 'faults: [{when: {user: "/[/"}, do: {error: 500}}]\n', "faults[0].when.user: is not a"),
     script("circle", "stub: 1\ninclude: [t.yaml]\n", "include goes round in a circle: s.yaml → t.yaml → s.yaml",
            t="stub: 1\ninclude: [s.yaml]\n"),
-    script("include-gone", "stub: 1\ninclude: [gone.yaml]\n", "gone.yaml: no such file"),
-    script("id-of-another-file", "stub: 1\ninclude: [t.yaml]\nrules: [{id: hi, reply: x}]\n", "'hi' is the id", t=GOOD),
+    script("include-gone", "stub: 1\ninclude: [gone.yaml]\n", "gone.yaml: no such file (included by s.yaml)"),
+    script("id-elsewhere", "stub: 1\ninclude: [t.yaml]\nrules: [{id: hi, reply: x}]\n", "of t.yaml, line 2", t=GOOD),
     Case("no-script", ("--script", "gone.yaml"), "gone.yaml: no such file"),
     Case("no-script-in-folder", ("--script", "empty"), "empty: no script in this folder", {"empty/a.txt": ""}),
     Case("below-a-file", ("--script", "s.yaml/x.yaml"), "s.yaml/x.yaml: can not be read", {"s.yaml": GOOD}),
@@ -219,7 +219,13 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device", "elsewhere")
 
     if fails == "write":
-        monkeypatch.setattr(Path, "write_text", broken)
+        make = os.open
+
+        def full(name: str, flags: int, mode: int) -> int:
+            os.close(make(name, flags, mode))
+            return make("/dev/full", os.O_WRONLY)
+
+        monkeypatch.setattr(os, "open", full)
     else:
         monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(OSError, match="No space left") as told:
@@ -227,3 +233,15 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     assert told.value.filename == str(path)
     assert [each.name for each in tmp_path.iterdir()] == ["port"]
     assert path.read_text() == "after\n"
+
+
+def test_a_file_is_written_in_any_locale_and_for_those_alone_who_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "told"
+    (tmp_path / "told.new").touch(0o666)  # of a run that was killed
+    program = (
+        "import sys; from pathlib import Path; from otari.serving import write_whole;"
+        " write_whole(Path(sys.argv[1]), chr(233), 0o600)"
+    )
+    around = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", program, str(path)], env=around, check=True)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == ("é".encode(), 0o600)

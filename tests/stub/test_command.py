@@ -23,7 +23,7 @@ def test_a_command_finds_the_stub_and_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_a_command_finds_no_key_of_a_real_provider(tmp_path: Path) -> None:
-    keys = {"OPENAI_API_KEY": "sk-real", "GROQ_API_KEY": "real", "ANTHROPIC_AUTH_TOKEN": "real"}
+    keys = dict.fromkeys(("OPENAI_API_KEY", "GROQ_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OTARI_AI_TOKEN"), "real")
     done = run(stub("--script", script_in(tmp_path), "--", sys.executable, "-c", SHOW), tmp_path, **keys, KEPT="yes")
     found = orjson.loads(done.stdout)
     assert "real" not in found.values()
@@ -125,6 +125,7 @@ def test_without_a_command_it_serves_until_a_signal_comes(tmp_path: Path) -> Non
     words = stub("--script", script_in(tmp_path), "--port-file", port_file, "--env-file", env_file)
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
         assert wait_ready(["--port-file", str(port_file), "--timeout", "30"]) == 0
+        assert env_file.stat().st_mode & 0o777 == 0o600  # the master key is in it
         told = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
         assert told["OPENAI_BASE_URL"] == f"http://127.0.0.1:{port_file.read_text().strip()}/v1"
         asked = run(asking("hello"), tmp_path, **told)

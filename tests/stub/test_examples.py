@@ -11,14 +11,21 @@ import orjson
 import pytest
 import yaml
 
-from otari.app import read_stub_scripts
 from otari.ready import wait_ready
+from otari.stage import read_stub_scripts
 from otari.stub.options import Options, read_options
 from tests.stub.command import TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "ci"
 PAGE = (ROOT / "docs" / "stub.md").read_text()
+PARAMETERS = """
+import pytest, app
+
+@pytest.mark.parametrize("way", ["a b & c#d", "f/g?"])
+def test_any(way):
+    assert app.complete([{"role": "user", "content": "Are you there? are you there"}])["content"] == "Yes."
+"""
 SHIM = "import sys\nfrom otari.cli import main\nsys.exit(main())\n"  # in the place of the built file
 
 
@@ -61,8 +68,9 @@ def test_pytest_runs_with_the_conftest(tmp_path: Path) -> None:
     for name in ("conftest.py", "test_app.py", "app.py", "stub.yaml"):
         shutil.copy(EXAMPLES / name, tmp_path)
     (tmp_path / "otari.pyz").write_text(SHIM)
+    (tmp_path / "test_more.py").write_text(PARAMETERS)
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     environ = {**os.environ, "PYTEST_ADDOPTS": ""}
     done = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout

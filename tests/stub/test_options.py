@@ -51,6 +51,6 @@ def test_wrong_words_are_one_line(words: str, told: str, capsys: pytest.CaptureF
 
 
 def test_every_option_is_in_the_manual() -> None:
-    for name in Options.__dataclass_fields__:
+    for name in Options._fields:
         flag = {"scripts": "--script", "taping": "--mode", "command": "-- CMD"}.get(name, f"--{name.replace('_', '-')}")
         assert flag in STUB, flag

@@ -52,6 +52,16 @@ def test_a_junit_report_fails_where_something_is_wrong(tmp_path: Path) -> None:
     }
 
 
+def test_every_session_that_missed_fails_though_not_all_misses_are_listed() -> None:
+    entry = {"session": "a", "surface": "chat", "model": "m", "user": "hello"}
+    sessions = [{"session": name, "calls": 3, "misses": misses} for name, misses in {"a": 2, "b": 3, "c": 0}.items()]
+    report = {"sessions": sessions, "misses": {"count": 5, "first": [entry]}, "expected": [], "unused": {}}
+    (suite,) = ElementTree.fromstring(junit(report))
+    failed = {case.get("name"): [child.get("message") for child in case] for case in suite}
+    assert failed == {"a": ["2 requests without a reply"], "b": ["3 requests without a reply"], "c": []}
+    assert suite.get("failures") == "2"
+
+
 @pytest.mark.parametrize("name", ["out.json", "out.xml"])
 def test_a_report_holds_no_secret(tmp_path: Path, name: str) -> None:
     """What a client said and nobody answered is in it, so that it can be found; but it is kept where many look."""

@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from otari.dialects.openai_errors import read_error
-from otari.domain.catalog import Timeouts
 from otari.domain.errors import OtariError
 from otari.domain.ports import Attempt, Call
+from otari.domain.provider import Timeouts
 from otari.domain.redaction import Redactor
 from otari.domain.secret import Secret
 from otari.upstreams.live import LiveUpstream

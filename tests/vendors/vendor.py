@@ -118,16 +118,17 @@ class Vendor(ABC):
             return json({"error": {"message": f"No such file: {name}", "type": "invalid_request_error"}}, 404)
         response = web.StreamResponse(headers={"Content-Type": content_type, "Content-Length": str(len(data))})
         await response.prepare(request)
-        async for piece in self._pieces(data):
+        cut_at = self.cut_at  # as it is now: an answer that was begun to be cut is cut
+        async for piece in self._pieces(data[:cut_at]):
             await response.write(piece)
-        if self.cut_at is not None:
+        if cut_at is not None:
             assert request.transport is not None
             request.transport.close()
         return response
 
     async def _pieces(self, data: bytes) -> AsyncIterator[bytes]:
-        for at in range(0, len(data[: self.cut_at]), _PIECE):
-            yield data[: self.cut_at][at : at + _PIECE]
+        for at in range(0, len(data), _PIECE):
+            yield data[at : at + _PIECE]
             await asyncio.sleep(0)
 
 

@@ -15,9 +15,9 @@ from otari.dialects.anthropic_messages.reader import MessagesReader
 from otari.dialects.anthropic_messages.writer import MessagesWriter
 from otari.dialects.dialect import Envelope, Seen
 from otari.dialects.openai_errors import read_error
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Reply, Usage
 from otari.domain.errors import OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 
 class AnthropicMessages:
@@ -50,8 +50,8 @@ class AnthropicMessages:
     ) -> Doc:
         return request_codec.write_request(request, dropped)
 
-    def read_reply(self, doc: Doc) -> Reply:
-        return reply_codec.read_reply(doc)
+    def read_reply(self, doc: Doc, *, dropped: list[str] | None = None) -> Reply:
+        return reply_codec.read_reply(doc, dropped)
 
     def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
         return reply_codec.write_reply(reply, dropped)

@@ -17,7 +17,7 @@ from otari.domain.errors import invalid
 NAME = "anthropic-messages"
 BLOCK_KEYS = "block_keys"
 INVALID_JSON = "INVALID_JSON"  # the one key of an input that stands for arguments which are not JSON
-_KNOWN_KEYS = {
+BLOCKS = {  # the blocks that mean parts, and the keys that tell them
     "text": ("text",),
     "image": ("source",),
     "document": ("source", "title"),
@@ -66,11 +66,16 @@ def _read_block(block: Doc) -> list[Part]:
         return []
     if part is None:
         return [Opaque(NAME, block)]
-    known = _KNOWN_KEYS.get(block["type"])
-    if known is None:
-        return [part]
-    rest = {key: value for key, value in block.items() if key not in known and _says_more(key, value)}
+    rest = keys_beyond(block)
     return [part, Opaque(NAME, {"type": " ".join(rest), BLOCK_KEYS: rest})] if rest else [part]
+
+
+def keys_beyond(block: Doc) -> Doc:
+    """What a block that means a part says beyond that; nothing for a block of another kind."""
+    known = BLOCKS.get(str(block.get("type")))
+    if known is None:
+        return {}
+    return {key: value for key, value in block.items() if key not in known and _says_more(key, value)}
 
 
 def _says_more(key: str, value: Any) -> bool:

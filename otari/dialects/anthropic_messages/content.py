@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from otari.dialects.anthropic_messages.blocks import BLOCK_KEYS, NAME, read_arguments
 from otari.dialects.anthropic_messages.marks import FAMILY, Mark, write_id, write_mark
 from otari.dialects.anthropic_messages.media import write_document, write_image
-from otari.dialects.losses import Drop
+from otari.dialects.losses import CITATIONS, Drop
 from otari.domain.chat import (
     Audio,
     Doc,
@@ -126,7 +126,9 @@ def write_assistant(parts: Iterable[Part], ids: list[str], drop: Drop) -> list[D
 
     def write(part: Part) -> list[Doc]:
         match part:
-            case Text(text, cache):
+            case Text(text, cache, citations):
+                if citations:
+                    drop(CITATIONS)
                 return _write_text(text, cache, drop)
             case Refusal(text):
                 return _write_text(text, None, drop)
@@ -160,7 +162,9 @@ def write_answer(parts: Iterable[Part], drop: Drop) -> list[Doc]:
 
     def write(part: Part) -> list[Doc]:
         match part:
-            case Text(text):
+            case Text(text, citations=citations):
+                if citations:  # Anthropic's need words of its own that nobody else has
+                    drop(CITATIONS)
                 return [{"type": "text", "text": text}] if text else []
             case Thinking():
                 return thinking_blocks(part)

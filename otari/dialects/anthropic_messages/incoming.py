@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from otari.dialects.anthropic_messages.reply import is_whole
+from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Doc
 
 
@@ -26,4 +26,4 @@ def whole(block: Block) -> Doc:
     if not block.pieces:
         return block.doc
     text = "".join(block.pieces)
-    return block.doc | {"input": orjson.loads(text) if is_whole(text) else text}
+    return block.doc | {"input": orjson.loads(text) if complete(text) else text}

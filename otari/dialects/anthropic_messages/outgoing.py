@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from otari.dialects.anthropic_messages.reply import is_whole
+from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Part, Refusal, Text, Thinking, ToolCall
 
 
@@ -40,4 +40,4 @@ def may_end(piece: Piece) -> bool:
         return False
     piece.checked = len(piece.arguments)
     last = piece.arguments[-1].rstrip()
-    return last.endswith(("}", "]", '"')) and is_whole("".join(piece.arguments))
+    return last.endswith(("}", "]", '"')) and complete("".join(piece.arguments))

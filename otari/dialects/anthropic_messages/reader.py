@@ -6,17 +6,22 @@ import orjson
 
 from otari.dialects.anthropic_messages.blocks import (
     BLOCK_KEYS,
+    BLOCKS,
     NAME,
     arguments_text,
     carried_signature,
+    keys_beyond,
     read_redacted,
 )
 from otari.dialects.anthropic_messages.errors import failure_in
 from otari.dialects.anthropic_messages.incoming import Block, whole
 from otari.dialects.anthropic_messages.marks import FAMILY, read_id, read_mark
-from otari.dialects.anthropic_messages.reply import is_whole, new_call_id, new_reply_id, read_finish, read_refusal
+from otari.dialects.anthropic_messages.reply import new_call_id, new_reply_id, read_finish, read_refusal
+from otari.dialects.anthropic_messages.unread import name_in_message, name_in_usage, read_tier
 from otari.dialects.anthropic_messages.usage import laid_over, read_usage
 from otari.dialects.anthropic_messages.watch import kind_of, payload
+from otari.dialects.losses import collector, name_unread
+from otari.dialects.tool_arguments import complete
 from otari.domain.chat import (
     Doc,
     Event,
@@ -37,6 +42,7 @@ from otari.domain.chat import (
 )
 
 _CUT_OFF = "The provider's stream ended before the answer was complete."
+_DELTAS = ("text_delta", "thinking_delta", "signature_delta", "input_json_delta", "citations_delta")
 _STREAMED: dict[str, Part] = {"text": Text(""), "thinking": Thinking("", None, FAMILY)}
 
 
@@ -47,6 +53,8 @@ class MessagesReader:
     """
 
     def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self._drop = collector(self.dropped)
         self._started = False
         self._id = ""  # as the start of the message told it
         self._ended = False
@@ -129,8 +137,9 @@ class MessagesReader:
                 events += self._fail("The provider began another answer in the middle of this one.", None)
             return
         self._id = reply_id
-        self._start(reply_id, model if isinstance(model, str) else "", events)
+        name_in_message(told, self._drop)
         self._usage = laid_over(self._usage, told.get("usage"))
+        self._start(reply_id, model if isinstance(model, str) else "", events)
         seen = read_usage(self._usage, begins=True)
         self._usage.pop("output_tokens", None)  # a placeholder
         if seen is not None:
@@ -144,12 +153,14 @@ class MessagesReader:
     def _start(self, reply_id: str, model: str, events: list[Event]) -> None:
         if not self._started:
             self._started = True
-            events.append(Started(reply_id or new_reply_id(), model))
+            events.append(Started(reply_id or new_reply_id(), model, None, read_tier(self._usage)))
 
     def _read_ending(self, doc: Doc) -> None:
         self._usage = laid_over(self._usage, doc.get("usage"))
+        name_unread(doc, ("type", "delta", "usage"), self._drop)
         delta = doc.get("delta")
         if isinstance(delta, dict):
+            name_in_message(delta, self._drop)
             self._ending |= {key: value for key, value in delta.items() if value is not None}
 
     # ---- blocks ----
@@ -206,6 +217,8 @@ class MessagesReader:
                     events.append(PartDelta(block.part, text))
             case {"type": "citations_delta", "citation": citation} if block is not None:
                 block.citations.append(citation)
+            case {"type": str(kind)} if block is not None and block.kind in BLOCKS and kind not in _DELTAS:
+                self._drop(f"part {kind}")
             case _ if block is not None and block.part is None:
                 texts = {key: text for key, text in delta.items() if key != "type" and isinstance(text, str)}
                 block.doc = block.doc | {key: (block.doc.get(key) or "") + text for key, text in texts.items()}
@@ -237,8 +250,9 @@ class MessagesReader:
             self._tell(block, Opaque(NAME, whole(block)), events)
         if block.part is not None:
             events.append(PartEnded(block.part))
-            if block.citations:
-                self._tell_keys({"citations": block.citations}, events)
+            keys = keys_beyond(block.doc) | ({"citations": block.citations} if block.citations else {})
+            if keys:
+                self._tell_keys(keys, events)
 
     def _end_call(self, block: Block, events: list[Event]) -> None:
         """Arguments that came whole in the start of the block count when no others did."""
@@ -271,7 +285,7 @@ class MessagesReader:
         """
         reason = self._ending.get("stop_reason")
         calls = [*self._arguments, *("".join(b.pieces) for b in self._open.values() if b.kind == "tool_use")]
-        called = bool(calls) and all(text.strip() and is_whole(text) for text in calls)
+        called = bool(calls) and all(text.strip() and complete(text) for text in calls)
         if not self._started or not (told or isinstance(reason, str) or called):
             return self._fail(_CUT_OFF, None)
         events: list[Event] = []
@@ -281,9 +295,11 @@ class MessagesReader:
             part = self._next
             events += (PartStarted(part, Refusal("")), PartDelta(part, words), PartEnded(part))
         events += self._tokens()
+        name_in_usage(self._usage, self._drop)
         stop_sequence = self._ending.get("stop_sequence")
         finish = read_finish(reason, self._arguments)
-        events.append(Finished(finish, stop_sequence if isinstance(stop_sequence, str) else None))
+        stopped_by = stop_sequence if isinstance(stop_sequence, str) else None
+        events.append(Finished(finish, stopped_by, read_tier(self._usage)))
         self._ended = True
         return events
 

@@ -9,8 +9,10 @@ import orjson
 from otari.dialects.anthropic_messages.blocks import read_content
 from otari.dialects.anthropic_messages.content import write_answer
 from otari.dialects.anthropic_messages.errors import failure_in
+from otari.dialects.anthropic_messages.unread import name_in_message, name_in_usage, read_tier, write_tier
 from otari.dialects.anthropic_messages.usage import read_usage, write_usage
 from otari.dialects.losses import collector
+from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Doc, Finish, Refusal, Reply, ToolCall, Usage
 from otari.domain.errors import Kind, OtariError
 from otari.domain.tokens import approximate
@@ -46,20 +48,9 @@ def read_finish(reason: Any, arguments: Iterable[str]) -> Finish:
     told = list(arguments)
     if finish is Finish.TOOLS and not told:
         return Finish.END
-    if finish in (Finish.END, Finish.STOP_SEQUENCE) and told and all(map(is_whole, told)):
+    if finish in (Finish.END, Finish.STOP_SEQUENCE) and told and all(map(complete, told)):
         return Finish.TOOLS
     return finish
-
-
-def is_whole(arguments: str) -> bool:
-    """Whether the text of arguments is whole JSON ("" is: the call has no arguments)."""
-    if not arguments.strip():
-        return True
-    try:
-        orjson.loads(arguments)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def write_ending(finish: Finish, stop_sequence: str | None, refusal: str) -> Doc:
@@ -89,8 +80,8 @@ def new_call_id() -> str:
     return f"toolu_{secrets.token_hex(12)}"
 
 
-def read_reply(doc: Doc) -> Reply:
-    """The answer in a response body.
+def read_reply(doc: Doc, dropped: list[str] | None = None) -> Reply:
+    """The answer in a response body. `dropped` gets the names of what nobody reads.
 
     Raises OtariError(UPSTREAM) when the body holds an error or no answer at all.
     """
@@ -103,6 +94,9 @@ def read_reply(doc: Doc) -> Reply:
     if not isinstance(content, list | str):
         raise OtariError(Kind.UPSTREAM, "The provider sent an answer without content.", retryable=True)
     parts = read_content(list(map(_with_id, content)) if isinstance(content, list) else content)
+    drop = collector(dropped)
+    name_in_message(doc, drop)
+    name_in_usage(doc.get("usage"), drop)
     if words := read_refusal(doc):
         parts.append(Refusal(words))
     calls = [part.arguments for part in parts if isinstance(part, ToolCall)]
@@ -115,6 +109,7 @@ def read_reply(doc: Doc) -> Reply:
         finish=finish,
         usage=read_usage(doc.get("usage")) or Usage(),
         stop_sequence=stop_sequence if isinstance(stop_sequence, str) else None,
+        service_tier=read_tier(doc.get("usage")),
     )
 
 
@@ -129,19 +124,21 @@ def _with_id(block: Any) -> Any:
 def write_reply(reply: Reply, dropped: list[str] | None = None) -> Doc:
     """The response body. The wire demands both token counts: an output that nobody counted is estimated from its
     length, an input is 0 when `reply.usage` does not tell it."""
+    drop = collector(dropped)
     refusal = "".join(part.text for part in reply.parts if isinstance(part, Refusal))
     doc: Doc = {
         "id": reply.id,
         "type": "message",
         "role": "assistant",
         "model": reply.model,
-        "content": write_answer(reply.parts, collector(dropped)),
+        "content": write_answer(reply.parts, drop),
         **write_ending(reply.finish, reply.stop_sequence, refusal),
     }
     usage = write_usage(reply.usage)
     usage.setdefault("input_tokens", 0)
     if "output_tokens" not in usage:
         usage["output_tokens"] = approximate(text_in(doc))
+    write_tier(reply.service_tier, usage, drop)
     return doc | {"usage": usage}
 
 

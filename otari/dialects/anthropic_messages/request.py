@@ -8,7 +8,7 @@ from otari.dialects.anthropic_messages.content import plain
 from otari.dialects.anthropic_messages.envelope import named_user
 from otari.dialects.anthropic_messages.tools import TOOL_KEYS, limit_marks, read_choice, read_tools, write_tools
 from otari.dialects.anthropic_messages.turns import read_turns, write_turns
-from otari.dialects.envelope import is_private
+from otari.dialects.envelope import extras_in
 from otari.dialects.losses import Drop, collector, lost_key
 from otari.dialects.tool_names import renamed, wire_names
 from otari.domain.chat import ChatRequest, Doc, Sampling
@@ -54,13 +54,7 @@ def read_request(doc: Doc) -> ChatRequest:
         stream=doc.get("stream") is True,
         user=named_user(doc),
         metadata=metadata if isinstance(metadata, dict) else None,
-        extras={
-            key: value
-            for key, value in doc.items()
-            if key not in consumed and value is not None and not is_private(key, value)
-        }
-        | of_tools
-        | of_thinking,
+        extras=extras_in(doc, consumed) | of_tools | of_thinking,
         dialect=NAME,
     )
 

@@ -7,15 +7,13 @@ when to think, and nothing was said of how much.
 import re
 from typing import Any
 
+from otari.dialects.efforts import BUDGETS, effort_of
 from otari.dialects.losses import Drop
 from otari.domain.chat import ChatRequest, Doc
 
 DISPLAY = "thinking.display"  # the key of `extras` for what a client wants to see of the thinking
 MIN_BUDGET = 1024  # tokens; Anthropic refuses less
 
-# Efforts as budgets of tokens, and back: the table that any-llm uses.
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 32768}
-_EFFORTS = ((2048, "low"), (8192, "medium"), (24576, "high"))
 _LOWEST = {"minimal": "low"}  # what the wire calls an effort that it does not know
 
 # Claude models that think by a budget of tokens: all before 4.6. Newer ones decide for themselves and take an effort;
@@ -112,7 +110,7 @@ def write_foreign(request: ChatRequest, doc: Doc, drop: Drop) -> None:
         doc.setdefault("output_config", {})["effort"] = _level(effort, budget, drop)
         thinking: Doc = {"type": "adaptive"}
     else:
-        tokens = budget if type(budget) is int else _BUDGETS.get(str(effort), _BUDGETS["medium"])
+        tokens = budget if type(budget) is int else BUDGETS.get(str(effort), BUDGETS["medium"])
         thinking = {"type": "enabled", "budget_tokens": max(MIN_BUDGET, tokens)}
     if not _think(thinking, request.max_output_tokens, doc):
         drop("reasoning")
@@ -126,7 +124,8 @@ def _level(effort: Any, budget: Any, drop: Drop) -> str:
     """The effort as this wire calls it."""
     if not isinstance(effort, str):
         drop("thinking budget")
-        return next((word for bound, word in _EFFORTS if budget <= bound), "xhigh")
+        told = effort_of(budget)
+        return _LOWEST.get(told, told)
     if effort in _LOWEST:
         drop(f"reasoning effort {effort}")
     return _LOWEST.get(effort, effort)

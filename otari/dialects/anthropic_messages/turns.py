@@ -6,11 +6,11 @@ from otari.dialects.anthropic_messages.blocks import read_content
 from otari.dialects.anthropic_messages.content import plain, write_assistant, write_system, write_user
 from otari.dialects.anthropic_messages.marks import write_id
 from otari.dialects.losses import Drop
-from otari.dialects.tool_turns import mended
+from otari.dialects.system_prompt import GOES_ON, apart
+from otari.dialects.tool_turns import mend
 from otari.domain.chat import Doc, Opaque, Part, Role, ToolCall, ToolResult, Turn
 from otari.domain.errors import invalid
 
-GOES_ON = "Continue the conversation."
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _NEEDS_AN_ID = {"tool_use": "id and name", "tool_result": "tool_use_id"}
 
@@ -44,14 +44,12 @@ def write_turns(turns: tuple[Turn, ...], own: bool, drop: Drop) -> tuple[list[Do
 
     Raises OtariError(INVALID) when nothing is left to be sent.
     """
-    whole = mended(turns)
-    if whole != turns:
-        drop("tool turns mended")
+    whole = mend(turns, drop)
     if any(turn.name is not None for turn in whole):
         drop("name of a message")
-    leading = _leading(whole)
-    system = write_system((part for turn in whole[:leading] for part in turn.parts), drop)
-    messages = _joined(_write_messages(whole[leading:], own, drop))
+    leading, rest = apart(whole)
+    system = write_system((part for turn in leading for part in turn.parts), drop)
+    messages = _joined(_write_messages(rest, own, drop))
     if not messages and system:  # a request needs a message
         drop("system role")
         return [], [{"role": "user", "content": plain(system)}]
@@ -65,13 +63,6 @@ def write_turns(turns: tuple[Turn, ...], own: bool, drop: Drop) -> tuple[list[Do
         if isinstance(message["content"], list):
             message["content"] = plain(message["content"])
     return system, messages
-
-
-def _leading(turns: tuple[Turn, ...]) -> int:
-    count = 0
-    while count < len(turns) and turns[count].role in ("system", "developer"):
-        count += 1
-    return count
 
 
 def _write_messages(turns: Iterable[Turn], own: bool, drop: Drop) -> Iterator[tuple[str, list[Doc]]]:

@@ -32,16 +32,8 @@ def kind_of(doc: Doc, frame: bytes) -> str:
 
 
 def notable(block: bytes) -> int:
-    """Where in a block of frames the start, the end, usage or an error may first be told; -1 = nowhere.
-
-    Searches only, no parsing; mostly nothing is found, and searching backwards is faster then.
-    """
-    first = -1
-    for needle in _NOTABLE:
-        if block.rfind(needle) >= 0:
-            at = block.find(needle)
-            first = at if first < 0 else min(first, at)
-    return first
+    """Where in a block of frames the start, the end, usage or an error may first be told; -1 = nowhere."""
+    return sse.first_of(_NOTABLE, block)
 
 
 def see(frame: bytes) -> Seen:

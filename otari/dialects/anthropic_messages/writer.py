@@ -8,8 +8,9 @@ from otari.dialects.anthropic_messages.errors import stream_error
 from otari.dialects.anthropic_messages.marks import write_id
 from otari.dialects.anthropic_messages.outgoing import Piece, begun, may_end
 from otari.dialects.anthropic_messages.reply import write_ending
+from otari.dialects.anthropic_messages.unread import write_tier
 from otari.dialects.anthropic_messages.usage import write_usage
-from otari.dialects.losses import collector
+from otari.dialects.losses import CITATIONS, collector
 from otari.domain.chat import (
     Doc,
     Event,
@@ -17,6 +18,7 @@ from otari.domain.chat import (
     Finished,
     Opaque,
     Part,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -54,6 +56,7 @@ class MessagesWriter:
         self._drop = collector(self.dropped)
         self._input_tokens = input_tokens
         self._started = False
+        self._tiered = False  # the service tier has been told
         self._ended = False
         self._pieces: dict[int, Piece] = {}  # in the order in which they began; the first is being written
         self._early: dict[int, Part] = {}  # ended before they said so
@@ -80,6 +83,8 @@ class MessagesWriter:
                     self._pieces[index].signature = signature
                 elif isinstance(self._early.get(index), ToolCall):
                     return self._carry(self._early[index], signature)
+            case PartCited():
+                self._drop(CITATIONS)
             case PartEnded(index):
                 if index in self._pieces:
                     self._pieces[index].ended = True
@@ -120,6 +125,8 @@ class MessagesWriter:
                 "output_tokens": 0,
             },
         }
+        write_tier(event.service_tier, message["usage"], self._drop)
+        self._tiered = event.service_tier is not None
         return _frame("message_start", {"message": message}) + _PING
 
     def _finish(self, event: Finished) -> bytes:
@@ -131,6 +138,8 @@ class MessagesWriter:
         usage = write_usage(self._usage)
         if "output_tokens" not in usage:  # demanded by the wire: estimated, rather than a zero that nobody counted
             usage["output_tokens"] = -(-self._text_bytes // _BYTES_PER_TOKEN)
+        if not self._tiered:
+            write_tier(event.service_tier, usage, self._drop)
         delta = write_ending(event.finish, event.stop_sequence, "".join(self._refusal))
         return frames + _frame("message_delta", {"delta": delta, "usage": usage}) + _STOP
 

@@ -17,9 +17,9 @@ from otari.dialects.gemini.parts import NAME
 from otari.dialects.gemini.reader import GeminiReader
 from otari.dialects.gemini.writer import GeminiWriter
 from otari.dialects.openai_errors import read_error
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Reply, Usage
 from otari.domain.errors import OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 
 class Gemini:
@@ -48,8 +48,8 @@ class Gemini:
     ) -> Doc:
         return request_codec.write_request(request, dropped)
 
-    def read_reply(self, doc: Doc) -> Reply:
-        return reply_codec.read_reply(doc)
+    def read_reply(self, doc: Doc, *, dropped: list[str] | None = None) -> Reply:
+        return reply_codec.read_reply(doc, dropped)
 
     def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
         return reply_codec.write_reply(reply, dropped)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from otari.dialects.anthropic_messages.blocks import read_arguments
 from otari.dialects.gemini.parts import FAMILY, NAME, NO_SIGNATURE, PART, PART_KEYS, is_made, word_of
 from otari.dialects.gemini.results import write_media, write_result
-from otari.dialects.losses import Drop
+from otari.dialects.losses import CITATIONS, Drop
 from otari.domain.chat import (
     Audio,
     Doc,
@@ -128,6 +128,8 @@ def write_model(parts: Iterable[Part], own: bool, *, signed: bool, drop: Drop) -
     def write(part: Part, docs: list[Doc]) -> None:
         match part:
             case Text(text) | Refusal(text):
+                if isinstance(part, Text) and part.citations:
+                    drop(CITATIONS)
                 _add_text(text, docs, drop)
             case Thinking() if part.family == FAMILY:
                 _add_thinking(part, docs)
@@ -174,7 +176,9 @@ def write_answer(parts: Iterable[Part], drop: Drop) -> list[Doc]:
 
     def write(part: Part, docs: list[Doc]) -> None:
         match part:
-            case Text(text):
+            case Text(text, citations=citations):
+                if citations:
+                    drop(CITATIONS)
                 docs.extend([{"text": text}] if text else [])
             case Thinking():
                 _add_thinking(unsigned_by_others(part, drop), docs)

@@ -20,8 +20,10 @@ from otari.dialects.gemini.finish import (
 )
 from otari.dialects.gemini.partial import Arguments
 from otari.dialects.gemini.parts import FAMILY, made_ids, read_call, read_part, signature_of
+from otari.dialects.gemini.unread import name_in_answer, name_in_candidate, name_in_usage
 from otari.dialects.gemini.usage import laid_over, read_usage
 from otari.dialects.gemini.watch import docs_in, payload
+from otari.dialects.losses import collector
 from otari.dialects.tool_arguments import complete
 from otari.domain.chat import (
     Doc,
@@ -66,6 +68,8 @@ class GeminiReader:
     """
 
     def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self._drop = collector(self.dropped)
         self._id = ""
         self._model = ""
         self._created: int | None = None
@@ -105,11 +109,13 @@ class GeminiReader:
             return self._fail(*failure)
         self._note_head(doc)
         events: list[Event] = []
+        name_in_answer(doc, self._drop)
         candidate, blocked = candidate_of(doc), block_of(doc)
         if blocked is not None:
             self._blocked = blocked
             self._start(events)
         if candidate is not None:
+            name_in_candidate(candidate, candidate.get("finishReason"), self._drop)
             self._alive = True
             self._start(events)
             self._read_candidate(candidate, events)
@@ -284,6 +290,7 @@ class GeminiReader:
         return [*self._tokens(), Failed(message, code)]
 
     def _tokens(self) -> list[Event]:
+        name_in_usage(self._usage, self._drop)
         usage = read_usage(self._usage)
         return [] if usage is None else [UsageSeen(usage)]
 

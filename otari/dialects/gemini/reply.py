@@ -16,13 +16,16 @@ from otari.domain.errors import Kind, OtariError
 _WRITTEN_TIMES = range(253_402_300_800)  # until the end of the year 9999: RFC 3339 knows no other
 
 
-def read_reply(doc: Doc) -> Reply:
-    """The answer in a response body.
+def read_reply(doc: Doc, dropped: list[str] | None = None) -> Reply:
+    """The answer in a response body. `dropped` gets the names of what nobody reads.
 
     Raises OtariError(UPSTREAM) when the body holds an error or no answer at all, and when the model broke off.
     """
     reader = GeminiReader()
     reply = fold([*reader.read_doc(doc), *reader.end(whole=True)])
+    drop = collector(dropped)
+    for name in reader.dropped:
+        drop(name)
     if isinstance(reply, Failed):
         raise OtariError(Kind.UPSTREAM, "The provider failed.", code=reply.code, detail=reply.message, retryable=True)
     return reply
@@ -33,6 +36,8 @@ def write_reply(reply: Reply, dropped: list[str] | None = None) -> Doc:
     drop = collector(dropped)
     if reply.stop_sequence is not None:
         drop("stop_sequence")
+    if reply.service_tier is not None:
+        drop("service_tier")
     refusal = "".join(part.text for part in reply.parts if isinstance(part, Refusal))
     candidate: Doc = {"content": {"parts": write_answer(reply.parts, drop), "role": "model"}}
     candidate |= {**write_ending(reply.finish, refusal), "index": 0}

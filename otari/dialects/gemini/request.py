@@ -5,7 +5,7 @@ The model and whether the answer is streamed stand in the URL: a body holds neit
 
 from collections.abc import Mapping
 
-from otari.dialects.envelope import is_private
+from otari.dialects.envelope import extras_in
 from otari.dialects.gemini.envelope import model_in
 from otari.dialects.gemini.generation import GENERATION, read_generation, write_generation
 from otari.dialects.gemini.parts import NAME
@@ -39,12 +39,7 @@ def read_request(doc: Doc) -> ChatRequest:
         reasoning=told.reasoning,
         shape=told.shape,
         stream=doc.get("stream") is True,
-        extras={
-            key: value
-            for key, value in doc.items()
-            if key not in consumed and value is not None and not is_private(key, value)
-        }
-        | told.extras,
+        extras=extras_in(doc, consumed) | told.extras,
         dialect=NAME,
     )
 

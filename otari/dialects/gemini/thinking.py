@@ -7,15 +7,13 @@ Levels and bounds are those of Google's public page on thinking.
 
 from typing import Any
 
+from otari.dialects.efforts import BUDGETS, effort_of
 from otari.dialects.gemini.models import generation, is_lite, is_pro, takes_levels, thinks
 from otari.dialects.losses import Drop
 from otari.domain.chat import Doc
 
 THINKING = "thinkingConfig."  # how keys of `extras` begin that stand inside thinkingConfig
 
-# Efforts as budgets of tokens, and back: the table that any-llm uses.
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 32768}
-_EFFORTS = ((1024, "minimal"), (2048, "low"), (8192, "medium"))
 _LEVELS = {
     "none": "MINIMAL",
     "minimal": "MINIMAL",
@@ -90,10 +88,10 @@ def write_foreign(reasoning: Doc | None, model: str, drop: Drop) -> Doc:
 
 
 def _level(effort: str | None, budget: int | None, model: str, drop: Drop) -> Doc:
-    if effort is None and budget is None:
-        return {}
     if effort is None:
-        effort = next((word for bound, word in _EFFORTS if budget is not None and budget <= bound), "high")
+        if budget is None:
+            return {}
+        effort = effort_of(min(budget, BUDGETS["high"]))  # no level is higher
         drop("thinking budget")
     level = _LEVELS[effort]
     if is_pro(model) and level == "MINIMAL":
@@ -111,7 +109,7 @@ def _budget(effort: str | None, budget: int | None, model: str, drop: Drop) -> D
         return {"thinkingBudget": -1}
     if effort == "none" and not is_pro(model):
         return {"thinkingBudget": 0}
-    wanted = budget if budget is not None else _BUDGETS.get(effort or "", 0)
+    wanted = budget if budget is not None else BUDGETS.get(effort or "", 0)
     least = _LEAST_OF_PRO if is_pro(model) else _LEAST_OF_LITE if is_lite(model) else 1
     tokens = min(max(wanted, least), _MOST_OF_PRO if is_pro(model) else _MOST)
     if tokens != wanted:

@@ -8,12 +8,10 @@ from otari.dialects.gemini.models import is_third
 from otari.dialects.gemini.parts import made_ids, read_part
 from otari.dialects.gemini.results import read_result
 from otari.dialects.losses import Drop
-from otari.dialects.tool_turns import mended
+from otari.dialects.system_prompt import GOES_ON, apart
+from otari.dialects.tool_turns import mend
 from otari.domain.chat import Doc, Part, ToolCall, Turn
 from otari.domain.errors import invalid
-
-GOES_ON = "Continue the conversation."
-
 
 # ---- reading -------------------------------------------------------------------------------------------------------
 
@@ -75,14 +73,12 @@ def write_turns(turns: tuple[Turn, ...], model: str, own: bool, drop: Drop) -> t
 
     Raises OtariError(INVALID) when nothing is left to be sent.
     """
-    whole = mended(turns)
-    if whole != turns:
-        drop("tool turns mended")
+    whole = mend(turns, drop)
     if any(turn.name is not None for turn in whole):
         drop("name of a message")
-    leading = _leading(whole)
-    system = write_system((part for turn in whole[:leading] for part in turn.parts), drop)
-    contents = _joined(_write_contents(whole[leading:], model, own, drop))
+    leading, rest = apart(whole)
+    system = write_system((part for turn in leading for part in turn.parts), drop)
+    contents = _joined(_write_contents(rest, model, own, drop))
     if not contents and system:  # a request needs a content
         drop("system role")
         return [], [{"role": "user", "parts": system}]
@@ -92,13 +88,6 @@ def write_turns(turns: tuple[Turn, ...], model: str, own: bool, drop: Drop) -> t
         drop("assistant turn at the beginning")
         contents.insert(0, {"role": "user", "parts": [{"text": GOES_ON}]})
     return system, contents
-
-
-def _leading(turns: tuple[Turn, ...]) -> int:
-    count = 0
-    while count < len(turns) and turns[count].role in ("system", "developer"):
-        count += 1
-    return count
 
 
 def _write_contents(turns: Iterable[Turn], model: str, own: bool, drop: Drop) -> Iterator[tuple[str, list[Doc]]]:

@@ -9,13 +9,14 @@ from otari.dialects.gemini.errors import stream_error
 from otari.dialects.gemini.finish import write_ending
 from otari.dialects.gemini.reply import head_of
 from otari.dialects.gemini.usage import write_usage
-from otari.dialects.losses import collector
+from otari.dialects.losses import CITATIONS, collector
 from otari.domain.chat import (
     Doc,
     Event,
     Failed,
     Finished,
     Part,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -77,6 +78,8 @@ class GeminiWriter:
             case PartDelta(index, text) if index in self._pieces and text:
                 self._pieces[index].texts.append(text)
                 return self._advance()
+            case PartCited():
+                self._drop(CITATIONS)
             case PartSigned(index, signature) if index in self._pieces:
                 self._pieces[index].signature = signature
             case PartEnded(index) if index in self._pieces:
@@ -98,6 +101,8 @@ class GeminiWriter:
     def _start(self, event: Started) -> None:
         if not self._started:
             self._started = True
+            if event.service_tier is not None:
+                self._drop("service_tier")
             self._head = head_of(event.id, event.model, event.created)
             self._after = b'],"role":"model"},"index":0}],' + orjson.dumps(self._head)[1:] + b"\r\n\r\n"
 
@@ -151,6 +156,8 @@ class GeminiWriter:
         self._ended = True
         if event.stop_sequence is not None:
             self._drop("stop_sequence")
+        if event.service_tier is not None:
+            self._drop("service_tier")
         candidate: Doc = {"content": {"parts": [{"text": ""}], "role": "model"}}
         candidate |= {**write_ending(event.finish, "".join(self._refusal)), "index": 0}
         last: Doc = {"candidates": [candidate]}

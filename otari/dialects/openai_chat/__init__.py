@@ -21,9 +21,9 @@ from otari.dialects.openai_chat.content import NAME
 from otari.dialects.openai_chat.reader import ChatReader
 from otari.dialects.openai_chat.tools import read_tools
 from otari.dialects.openai_chat.writer import ChatWriter
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Reply, Usage
 from otari.domain.errors import OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 
 class OpenAIChat:
@@ -57,8 +57,8 @@ class OpenAIChat:
     ) -> Doc:
         return request_codec.write_request(request, quirks, dropped)
 
-    def read_reply(self, doc: Doc) -> Reply:
-        return reply_codec.read_reply(doc)
+    def read_reply(self, doc: Doc, *, dropped: list[str] | None = None) -> Reply:
+        return reply_codec.read_reply(doc, dropped)
 
     def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
         return reply_codec.write_reply(reply, self._clock(), _freeform(request_doc), collector(dropped))

@@ -5,20 +5,33 @@ from typing import Any
 import orjson
 
 from otari.dialects import sse
+from otari.dialects.losses import collector
+from otari.dialects.openai_chat.assistant import other_keys
 from otari.dialects.openai_chat.calls import call_signature
 from otari.dialects.openai_chat.content import thinking_text
 from otari.dialects.openai_chat.growing import Call, FreeCall
-from otari.dialects.openai_chat.reply import new_call_id, new_reply_id, read_created, read_finish
+from otari.dialects.openai_chat.reply import (
+    name_reason,
+    new_call_id,
+    new_reply_id,
+    read_created,
+    read_finish,
+    read_tier,
+)
 from otari.dialects.openai_chat.thinking import reasoning_text
+from otari.dialects.openai_chat.unread import name_in_answer, name_in_choice
+from otari.dialects.openai_citations import LOST, moved, read_annotations
 from otari.dialects.openai_errors import error_in_list, failure_in
 from otari.dialects.openai_usage import usage_in
 from otari.dialects.tool_arguments import raw_arguments
 from otari.domain.chat import (
+    Citation,
     Doc,
     Event,
     Failed,
     Finished,
     Part,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -46,6 +59,8 @@ class ChatReader:
     """
 
     def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self._drop = collector(self.dropped)
         self._id = ""
         self._model = ""
         self._created: int | None = None
@@ -59,6 +74,10 @@ class ChatReader:
         self._free: dict[int, FreeCall] = {}
         self._usage = Usage()
         self._reason: str | None = None
+        self._tier: str | None = None
+        self._chars = 0  # of all texts so far
+        self._begins = 0  # how many of them come before the open text
+        self._cited: list[Citation] = []  # before the text that they belong to
 
     def read(self, frame: bytes) -> list[Event]:
         """The events that one frame tells."""
@@ -90,6 +109,8 @@ class ChatReader:
         delta = choice.get("delta") if type(choice) is dict else None
         if type(delta) is not dict or choice.get("finish_reason") is not None or choice.get("index"):
             return None
+        if choice.get("logprobs"):
+            return None
         if "error" in doc or "x_groq" in doc or "usage" in choice:
             return None
         kind, number = self._open
@@ -98,7 +119,11 @@ class ChatReader:
             if value and key != own and key != "role":
                 return None
         text = delta.get(own)
-        return PartDelta(number, text) if type(text) is str and text else None
+        if type(text) is not str or not text:
+            return None
+        if kind == "text":
+            self._chars += len(text)
+        return PartDelta(number, text)
 
     def end(self) -> list[Event]:
         """What must still be told when no more frames come."""
@@ -106,6 +131,8 @@ class ChatReader:
 
     def _read_chunk(self, doc: Doc) -> list[Event]:
         self._note_head(doc)
+        name_in_answer(doc, self._drop)
+        self._tier = read_tier(doc) or self._tier
         usage = usage_in(doc)
         if usage is not None:
             self._usage = self._usage.merged(usage)
@@ -117,6 +144,8 @@ class ChatReader:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and choice.get("index") in (0, None):
                 self._read_choice(choice, events)
+            else:
+                self._drop("choices")
         return events
 
     def _note_head(self, doc: Doc) -> None:
@@ -133,6 +162,7 @@ class ChatReader:
     def _read_choice(self, choice: Doc, events: list[Event]) -> None:
         self._alive = True
         self._start(events)
+        name_in_choice(choice, self._drop)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             delta = choice.get("message")
@@ -146,12 +176,13 @@ class ChatReader:
         if not self._started:
             self._started = True
             self._id = self._id or new_reply_id()
-            events.append(Started(self._id, self._model, self._created))
+            events.append(Started(self._id, self._model, self._created, self._tier))
 
     def _read_delta(self, delta: Doc, events: list[Event]) -> None:
         content = delta.get("content")
         if not delta.keys() <= _NO_REASONING:
             self._grow("thinking", reasoning_text(delta), events)
+            self._name_others(delta)
         if isinstance(content, str):
             self._grow("text", content, events)
         elif isinstance(content, list):
@@ -162,6 +193,8 @@ class ChatReader:
             self._grow("refusal", refusal, events)
         if isinstance(delta.get("extra_content"), dict):
             self._read_carrier(delta["extra_content"], events)
+        if "annotations" in delta:
+            self._read_annotations(delta["annotations"], events)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
@@ -177,6 +210,25 @@ class ChatReader:
                 self._grow("text", text, events)
             case {"type": "thinking", "thinking": thinking}:
                 self._grow("thinking", thinking_text(thinking), events)
+            case {"type": str(kind)}:
+                self._drop(f"part {kind}")
+
+    def _name_others(self, delta: Doc) -> None:
+        for key in other_keys(delta):
+            self._drop(f"part {key}")
+
+    def _read_annotations(self, told: Any, events: list[Event]) -> None:
+        """Where the text is taken from; told at the end of it, mostly, but some servers tell it first."""
+        citations, others = read_annotations(told, self._drop)
+        if others:
+            self._drop(LOST)
+        for citation in citations:
+            if self._chars == 0:
+                self._cited.append(citation)
+            elif self._open is None or self._open[0] != "text" or (citation.start or 0) < self._begins:
+                self._drop(LOST)
+            else:
+                events.append(PartCited(self._open[1], moved(citation, self._begins)))
 
     def _read_carrier(self, extra: Doc, events: list[Event]) -> None:
         """What of a thought must go back, in the block that `ChatWriter` tells at its end."""
@@ -208,6 +260,12 @@ class ChatReader:
             self._open = (kind, self._next)
             self._next += 1
             events.append(PartStarted(self._open[1], _STREAMED[kind]))
+            if kind == "text":
+                self._begins = self._chars
+                events += (PartCited(self._open[1], citation) for citation in self._cited)
+                self._cited = []
+        if kind == "text":
+            self._chars += len(text)
         events.append(PartDelta(self._open[1], text))
 
     def _close(self, events: list[Event]) -> None:
@@ -227,6 +285,8 @@ class ChatReader:
         function = delta.get("function")
         if not isinstance(function, dict):
             function = {}
+            if isinstance(delta.get("type"), str) and delta["type"] != "function":
+                self._drop(f"part {delta['type']}")
         name = function.get("name") if isinstance(function.get("name"), str) else ""
         text = raw_arguments(function.get("arguments"))
         call_id = delta.get("id") if isinstance(delta.get("id"), str) else ""
@@ -308,6 +368,9 @@ class ChatReader:
             events += unfold_part(self._next, whole)
             self._next += 1
         events += self._tokens()
-        events.append(Finished(read_finish(self._reason, arguments)))
+        name_reason(self._reason, self._drop)
+        if self._cited:
+            self._drop(LOST)
+        events.append(Finished(read_finish(self._reason, arguments), service_tier=self._tier))
         self._ended = True
         return events

@@ -1,10 +1,8 @@
 """How much a model shall think ↔ canonical `reasoning`. Servers of this dialect are told in four ways."""
 
+from otari.dialects.efforts import effort_of
 from otari.dialects.openai_chat.terms import EFFORTS, Terms
 from otari.domain.chat import Doc
-
-# From a budget of thinking tokens to an effort: the bounds that any-llm uses.
-_OF_BUDGETS = ((1024, "minimal"), (2048, "low"), (8192, "medium"), (24576, "high"))
 
 
 def read_reasoning(doc: Doc) -> Doc | None:
@@ -32,7 +30,7 @@ def write_reasoning(reasoning: Doc | None, terms: Terms) -> Doc:
             return {"reasoning": {"max_tokens": budget}}
         if not terms.own:
             terms.drop("thinking budget")
-        effort = next((word for bound, word in _OF_BUDGETS if budget <= bound), "xhigh")
+        effort = effort_of(budget)
     if terms.own:
         return {"reasoning_effort": effort}
     return _told(effort, terms)

@@ -4,11 +4,12 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-from otari.dialects.losses import Drop
+from otari.dialects.losses import Drop, collector
 from otari.dialects.openai_chat.assistant import read_assistant, write_answer
 from otari.dialects.openai_chat.calls import call_text
+from otari.dialects.openai_chat.unread import name_in_answer, name_in_choice
 from otari.dialects.openai_errors import failure_in
-from otari.dialects.openai_usage import usage_in, write_usage
+from otari.dialects.openai_usage import name_lifetimes, usage_in, write_usage
 from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Doc, Finish, Refusal, Reply, Text, Thinking, ToolCall, Usage
 from otari.domain.errors import Kind, OtariError
@@ -31,6 +32,7 @@ _READ_FINISH = {
     "content_filter": Finish.FILTER,
     "sensitive": Finish.FILTER,
 }
+_SAYS_MORE = frozenset(["model_context_window_exceeded"])  # than that an answer is too long
 _WRITE_FINISH = {
     Finish.END: "stop",
     Finish.STOP_SEQUENCE: "stop",
@@ -76,11 +78,24 @@ def read_created(created: Any) -> int | None:
     return None
 
 
-def read_reply(doc: Doc) -> Reply:
-    """The answer in a response body: its first choice.
+def read_tier(doc: Doc) -> str | None:
+    """The service tier that an answer or a chunk tells."""
+    tier = doc.get("service_tier")
+    return tier if isinstance(tier, str) and tier else None
+
+
+def name_reason(reason: Any, drop: Drop) -> None:
+    """Name a finish reason that says more than the canonical one."""
+    if isinstance(reason, str) and reason and (reason not in _READ_FINISH or reason in _SAYS_MORE):
+        drop(f"finish_reason {reason}")
+
+
+def read_reply(doc: Doc, dropped: list[str] | None = None) -> Reply:
+    """The answer in a response body: its first choice. `dropped` gets the names of what nobody reads.
 
     Raises OtariError(UPSTREAM) when the body holds an error or no answer at all.
     """
+    drop = collector(dropped)
     failure = failure_in(doc)
     if failure is not None:
         raise OtariError(Kind.UPSTREAM, "The provider failed.", detail=failure[0], retryable=True)
@@ -89,7 +104,12 @@ def read_reply(doc: Doc) -> Reply:
         message = "The provider sent an answer without choices."
         raise OtariError(Kind.UPSTREAM, message, retryable=True)
     message_doc = choice.get("message")
-    parts = read_assistant(message_doc if isinstance(message_doc, dict) else {}, new_call_id)
+    parts = read_assistant(message_doc if isinstance(message_doc, dict) else {}, new_call_id, drop)
+    name_in_answer(doc, drop)
+    name_in_choice(choice, drop)
+    name_reason(choice.get("finish_reason"), drop)
+    if len(doc["choices"]) > 1:
+        drop("choices")
     calls = [part.arguments for part in parts if isinstance(part, ToolCall)]
     reply_id, model = doc.get("id"), doc.get("model")
     return Reply(
@@ -99,6 +119,7 @@ def read_reply(doc: Doc) -> Reply:
         finish=read_finish(choice.get("finish_reason"), calls),
         usage=usage_in(doc) or Usage(),
         created=read_created(doc.get("created")),
+        service_tier=read_tier(doc),
     )
 
 
@@ -122,9 +143,12 @@ def write_reply(reply: Reply, now_s: float, freeform: frozenset[str], drop: Drop
         "model": reply.model,
         "choices": [choice],
     }
+    if reply.service_tier is not None:
+        doc["service_tier"] = reply.service_tier
     usage = write_usage(reply.usage)
     if usage is not None:
         doc["usage"] = usage
+        name_lifetimes(reply.usage, drop)
     return doc
 
 

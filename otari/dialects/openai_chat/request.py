@@ -3,7 +3,7 @@
 from typing import Any
 
 from otari.dialects.allowed_tools import narrowed
-from otari.dialects.envelope import is_private
+from otari.dialects.envelope import extras_in
 from otari.dialects.losses import collector, lost_key
 from otari.dialects.openai_chat.calls import freeform_tools
 from otari.dialects.openai_chat.content import NAME
@@ -11,10 +11,11 @@ from otari.dialects.openai_chat.reasoning import read_reasoning, write_reasoning
 from otari.dialects.openai_chat.terms import AS_WRITTEN, Terms
 from otari.dialects.openai_chat.tools import read_choice, read_tools, write_tools
 from otari.dialects.openai_chat.turns import read_turns, write_turns
+from otari.dialects.openai_shape import read_schema, write_schema
 from otari.dialects.tool_names import wire_names
-from otari.domain.catalog import Quirks
 from otari.domain.chat import ChatRequest, Doc, Sampling, Shape, Text, Turn
 from otari.domain.errors import invalid
+from otari.domain.provider import Quirks
 
 MAX_STOPS = 4  # OpenAI refuses more
 ONLY_JSON = "Answer with one JSON object and nothing else."
@@ -58,11 +59,7 @@ def read_request(doc: Doc) -> ChatRequest:
         stream=doc.get("stream") is True,
         user=doc.get("user") or None,
         metadata=metadata if isinstance(metadata, dict) else None,
-        extras={
-            key: value
-            for key, value in doc.items()
-            if key not in consumed and value is not None and not is_private(key, value)
-        },
+        extras=extras_in(doc, consumed),
         dialect=NAME,
     )
 
@@ -175,21 +172,12 @@ def _read_shape(told: Any) -> Shape | None:
     match told:
         case {"type": "json_object"}:
             return Shape("json_object")
-        case {"type": "json_schema", "json_schema": {"schema": dict(schema), **rest}}:
-            name, strict = rest.get("name"), rest.get("strict")
-            return Shape(
-                "json_schema",
-                name if isinstance(name, str) else None,
-                schema,
-                strict if isinstance(strict, bool) else None,
-            )
+        case {"type": "json_schema", "json_schema": dict(described)}:
+            return read_schema(described)
     return None
 
 
 def _write_shape(shape: Shape) -> Doc:
     if shape.kind == "json_object":
         return {"type": "json_object"}
-    described: Doc = {"name": shape.name or "answer", "schema": shape.schema or {}}
-    if shape.strict is not None:
-        described["strict"] = shape.strict
-    return {"type": "json_schema", "json_schema": described}
+    return {"type": "json_schema", "json_schema": write_schema(shape)}

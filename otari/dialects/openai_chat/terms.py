@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from otari.dialects.losses import Drop, collector
-from otari.domain.catalog import NO_QUIRKS, Quirks
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  # from none to the most
 

@@ -8,7 +8,7 @@ from otari.dialects.openai_chat.calls import write_id
 from otari.dialects.openai_chat.content import marked, plain, read_content, word, write_parts
 from otari.dialects.openai_chat.order import joined, placed, spaced, split
 from otari.dialects.openai_chat.terms import Terms
-from otari.dialects.tool_turns import mended
+from otari.dialects.tool_turns import mend
 from otari.domain.chat import (
     Audio,
     Doc,
@@ -85,10 +85,7 @@ def write_turns(turns: tuple[Turn, ...], terms: Terms) -> list[Doc]:
     Tool results come right after their calls; pictures and files in them, for which a tool message has no place, follow
     in a user message. Raises OtariError(INVALID) for media that can not be sent, and when nothing is left to be sent.
     """
-    whole = mended(turns)
-    if whole != turns:
-        terms.drop("tool turns mended")
-    whole = placed(whole, terms)
+    whole = placed(mend(turns, terms.drop), terms)
     if terms.quirks.split_calls:
         whole = tuple(split(whole, terms))
     messages = list(_write(whole, terms))

@@ -37,15 +37,9 @@ _NOTABLE = (b'"usage":{', b'"usage": {', b'"finish_reason":"', b'"finish_reason"
 def notable(block: bytes) -> int:
     """Where in a block of frames usage, a finish reason, an error or the end may first be told; -1 = nowhere.
 
-    Searches only, no parsing. A null after `"usage":` or `"finish_reason":` says nothing, and most chunks of most
-    providers have one. Mostly nothing is found, and searching backwards for these is several times faster.
+    A null after `"usage":` or `"finish_reason":` says nothing, and most chunks of most providers have one.
     """
-    first = -1
-    for needle in _NOTABLE:
-        if block.rfind(needle) >= 0:
-            at = block.find(needle)
-            first = at if first < 0 else min(first, at)
-    return first
+    return sse.first_of(_NOTABLE, block)
 
 
 def see(frame: bytes, *, wants_usage: bool) -> Seen:

@@ -17,9 +17,9 @@ from otari.dialects.openai_responses import request as request_codec
 from otari.dialects.openai_responses.content import NAME
 from otari.dialects.openai_responses.reader import ResponsesReader
 from otari.dialects.openai_responses.writer import ResponsesWriter
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Doc, Reply, Usage
 from otari.domain.errors import OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 
 class OpenAIResponses:
@@ -54,8 +54,8 @@ class OpenAIResponses:
     ) -> Doc:
         return request_codec.write_request(request, dropped)
 
-    def read_reply(self, doc: Doc) -> Reply:
-        return reply_codec.read_reply(doc)
+    def read_reply(self, doc: Doc, *, dropped: list[str] | None = None) -> Reply:
+        return reply_codec.read_reply(doc, dropped)
 
     def write_reply(self, reply: Reply, *, dropped: list[str] | None = None, request_doc: Doc | None = None) -> Doc:
         return reply_codec.write_reply(reply, self._clock(), request_doc, dropped)

@@ -6,10 +6,12 @@ it as an `Opaque` whose `part_keys` belong to the part before it; a part that on
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from otari.dialects import data_url
 from otari.dialects.losses import Drop
+from otari.dialects.openai_citations import read_annotations
 from otari.domain.chat import Audio, Doc, Document, Image, Opaque, Part, Refusal, Text
 from otari.domain.errors import invalid
 
@@ -33,22 +35,26 @@ _ENDINGS = {"application/pdf": "pdf", "text/plain": "txt", "image/png": "png", "
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_content(content: Any) -> list[Part]:
-    """The parts of a content: a string, a list of parts, or null. An empty text is no part."""
+def read_content(content: Any, drop: Drop | None = None) -> list[Part]:
+    """The parts of a content: a string, a list of parts, or null. An empty text is none; `drop` as in `read_item`."""
     if isinstance(content, str):
         return [Text(content)] if content else []
     if not isinstance(content, list):
         return []
-    return [part for doc in content if isinstance(doc, dict) for part in _read_part(doc)]
+    return [part for doc in content if isinstance(doc, dict) for part in _read_part(doc, drop)]
 
 
-def _read_part(doc: Doc) -> list[Part]:
+def _read_part(doc: Doc, drop: Drop | None) -> list[Part]:
     part = _read_known(doc)
     if part is None:
         return [Opaque(NAME, {"type": doc.get("type"), CONTENT_PART: doc})]
     if part in (Text(""), Refusal("")):
         return []
     rest = own_keys(doc, _KNOWN[doc["type"]])
+    if isinstance(part, Text) and "annotations" in rest:
+        citations, others = read_annotations(rest.pop("annotations"), drop)
+        part = replace(part, citations=citations)
+        rest |= {"annotations": others} if others else {}
     return [part, Opaque(NAME, {"type": " ".join(rest), PART_KEYS: rest})] if rest else [part]
 
 

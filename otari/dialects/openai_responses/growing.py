@@ -8,14 +8,18 @@ from typing import Any
 
 import orjson
 
+from otari.dialects.losses import Drop, name_unread
+from otari.dialects.openai_citations import LOST, read_annotations
 from otari.dialects.openai_responses.calls import read_call
 from otari.dialects.openai_responses.carrier import FAMILY
+from otari.dialects.openai_responses.content import ITEM_KEYS
 from otari.dialects.openai_responses.items import keys_of, kind_of
 from otari.dialects.tool_arguments import complete, raw_arguments
 from otari.domain.chat import (
     Doc,
     Event,
     Part,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -34,9 +38,11 @@ class Growing:
 
     kind = ""
 
-    def __init__(self, item: Doc) -> None:
+    def __init__(self, item: Doc, drop: Drop) -> None:
         self._item = item
+        self._drop = drop
         self._texts: dict[Piece, list[str]] = {}
+        self._told_keys: set[str] = set()  # of those that say more than the item means
         self.refused = False
 
     def begin(self, events: list[Event], number: int) -> int:
@@ -69,6 +75,24 @@ class Growing:
     def _pieces(self, item: Doc) -> list[tuple[Piece, str]]:
         raise NotImplementedError
 
+    def cite(self, events: list[Event], at: int, annotation: Any) -> None:
+        """Where a piece of the text in content part `at` is taken from."""
+
+    def name_rest(self, item: Doc) -> None:
+        """Name what the finished item says and no event has told."""
+        for keys in keys_of(item, self.kind):
+            for key in keys.doc[ITEM_KEYS]:
+                if key not in self._told_keys:
+                    self._drop(f"part {key}")
+
+    def _tell_keys(self, events: list[Event], number: int) -> int:
+        """What the item says beyond its meaning stands before its parts."""
+        for keys in keys_of(self._item, self.kind):
+            self._told_keys.update(keys.doc[ITEM_KEYS])
+            events += unfold_part(number, keys)
+            number += 1
+        return number
+
     def end(self, events: list[Event]) -> str | None:
         """The item has ended; the arguments if it was a call."""
         raise NotImplementedError
@@ -79,20 +103,18 @@ class _Message(Growing):
 
     kind = "message"
 
-    def __init__(self, item: Doc) -> None:
-        super().__init__(item)
+    def __init__(self, item: Doc, drop: Drop) -> None:
+        super().__init__(item, drop)
         self._parts: dict[Piece, int] = {}
-        self._keys = keys_of(item, "message")
+        self._cited: dict[int, list[Any]] = {}  # the annotations that were told, by content part
 
     def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
         if not text:
             return number
         part = self._parts.get(piece)
         if part is None:
-            for keys in self._keys:
-                events += unfold_part(number, keys)
-                number += 1
-            self._keys = []
+            if not self._parts:
+                number = self._tell_keys(events, number)
             part = self._parts[piece] = number
             number += 1
             self.refused = self.refused or piece[0] == "refusal"
@@ -112,6 +134,34 @@ class _Message(Growing):
                     pieces.append((("refusal", at), text))
         return pieces
 
+    def cite(self, events: list[Event], at: int, annotation: Any) -> None:
+        part = self._parts.get(("text", at))
+        told = self._cited.setdefault(at, [])
+        if part is not None and annotation not in told:
+            told.append(annotation)
+            citations, others = read_annotations([annotation], self._drop)
+            events += (PartCited(part, citation) for citation in citations)
+            if others:
+                self._drop(LOST)
+
+    def settle(self, events: list[Event], number: int, item: Doc) -> tuple[int, bool]:
+        """Annotations that no event told stand in the finished item only."""
+        number, right = super().settle(events, number, item)
+        for at, part in enumerate(_objects(item.get("content"))):
+            annotations = part.get("annotations")
+            for annotation in annotations if isinstance(annotations, list) else ():
+                self.cite(events, at, annotation)
+        return number, right
+
+    def name_rest(self, item: Doc) -> None:
+        super().name_rest(item)
+        for part in _objects(item.get("content")):
+            kind = part.get("type")
+            if kind in ("output_text", "refusal"):
+                name_unread(part, ("type", "text", "refusal", "annotations", "logprobs"), self._drop, "part ")
+            elif isinstance(kind, str):
+                self._drop(f"part {kind}")
+
     def end(self, events: list[Event]) -> str | None:
         events += (PartEnded(part) for part in self._parts.values())
         return None
@@ -122,8 +172,8 @@ class _Reasoning(Growing):
 
     kind = "reasoning"
 
-    def __init__(self, item: Doc) -> None:
-        super().__init__(item)
+    def __init__(self, item: Doc, drop: Drop) -> None:
+        super().__init__(item, drop)
         self._part: int | None = None
 
     def grow(self, events: list[Event], number: int, piece: Piece, text: str) -> int:
@@ -173,17 +223,14 @@ class _FunctionCall(Growing):
     kind = "function_call"
     _text: Piece = ("arguments", 0)
 
-    def __init__(self, item: Doc, call: Part) -> None:
-        super().__init__(item)
+    def __init__(self, item: Doc, drop: Drop, call: Part) -> None:
+        super().__init__(item, drop)
         self._call = call
         self._part = 0
         self._texts[self._text] = []
 
     def begin(self, events: list[Event], number: int) -> int:
-        for keys in keys_of(self._item, self.kind):
-            events += unfold_part(number, keys)
-            number += 1
-        self._part = number
+        self._part = number = self._tell_keys(events, number)
         events.append(PartStarted(number, self._call))
         return number + 1
 
@@ -234,23 +281,23 @@ class _FreeCall(_FunctionCall):
         return "{}"
 
 
-def growing(item: Doc) -> Growing | None:
+def growing(item: Doc, drop: Drop) -> Growing | None:
     """The item that begins, when it is one whose pieces are told one by one; None when it is told whole at its end.
 
     A call that does not say yet what it calls is told at its end too.
     """
     kind = kind_of(item)
     if kind == "message":
-        return _Message(item)
+        return _Message(item, drop)
     if kind == "reasoning":
-        return _Reasoning(item)
+        return _Reasoning(item, drop)
     if kind not in ("function_call", "custom_tool_call"):
         return None
     call = read_call({key: value for key, value in item.items() if key not in ("arguments", "input")})
     if call is None:
         return None
     begun = replace(call, arguments="")
-    return _FunctionCall(item, begun) if kind == "function_call" else _FreeCall(item, begun)
+    return _FunctionCall(item, drop, begun) if kind == "function_call" else _FreeCall(item, drop, begun)
 
 
 def _objects(told: Any) -> list[Doc]:

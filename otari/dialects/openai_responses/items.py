@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otari.dialects.losses import Drop
+from otari.dialects.openai_citations import write_annotation
 from otari.dialects.openai_responses.calls import CALLS, read_call, status_of, write_call
 from otari.dialects.openai_responses.carrier import FAMILY, Carried, encrypted_content, write_carrier
 from otari.dialects.openai_responses.content import CONTENT_PART, ITEM_KEYS, NAME, PART_KEYS, own_keys, read_content
@@ -43,12 +44,12 @@ def kind_of(item: Doc) -> str:
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_item(item: Doc) -> list[Part]:
-    """The parts of an item that a model wrote."""
+def read_item(item: Doc, drop: Drop | None = None) -> list[Part]:
+    """The parts of an item that a model wrote; in an answer, `drop` names what they have no place for."""
     kind = kind_of(item)
     parts: list[Part] = []
     if kind == "message":
-        parts = read_content(item.get("content"))
+        parts = read_content(item.get("content"), drop)
     elif kind == "reasoning":
         thinking = read_reasoning(item)
         parts = [] if thinking is None else [thinking]
@@ -59,7 +60,7 @@ def read_item(item: Doc) -> list[Part]:
     return [*keys_of(item, kind), *parts] if parts else []
 
 
-def keys_of(item: Doc, kind: str) -> list[Part]:
+def keys_of(item: Doc, kind: str) -> list[Opaque]:
     """What an item says beyond its meaning, if anything."""
     rest = own_keys(item, _KNOWN.get(kind, ()))
     return [Opaque(NAME, {"type": " ".join(rest), ITEM_KEYS: rest})] if rest else []
@@ -114,7 +115,8 @@ def output_part(part: Text | Refusal) -> Doc:
     """The content part of an assistant's message."""
     if isinstance(part, Refusal):
         return {"type": "refusal", "refusal": part.text}
-    return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}
+    annotations = [write_annotation(citation, len(part.text)) for citation in part.citations]
+    return {"type": "output_text", "text": part.text, "annotations": annotations, "logprobs": []}
 
 
 def reasoning_item(text: str, encrypted: str | None) -> Doc:

@@ -11,7 +11,7 @@ from otari.dialects.openai_responses.content import ITEM_KEYS, NAME
 from otari.dialects.openai_responses.items import is_item, message_item, output_part, reasoning_item, signature_item
 from otari.dialects.openai_responses.tools import Natives
 from otari.dialects.tool_arguments import free_text
-from otari.domain.chat import Doc, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from otari.domain.chat import Citation, Doc, Opaque, Part, Refusal, Text, Thinking, ToolCall
 
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 
@@ -48,6 +48,10 @@ class Life:
         """The signature of its thinking."""
         return b""
 
+    def cite(self, citation: Citation) -> bytes:
+        """Where a piece of its text is taken from."""
+        return b""
+
     def end(self) -> bytes:
         """The item is whole."""
         return b""
@@ -73,6 +77,7 @@ class _Message(Life):
         super().__init__(stream)
         self._part = part
         self._pieces = [part.text] if part.text else []
+        self._citations = list(part.citations) if isinstance(part, Text) else []
         refusal = isinstance(part, Refusal)
         self._event = "response.refusal" if refusal else "response.output_text"
         self._key = "refusal" if refusal else "text"
@@ -84,7 +89,7 @@ class _Message(Life):
         more = b"" if self._key == "refusal" else b',"logprobs":[]'
         self._delta = _around(self._event + ".delta", self._where, more)
         added = self.added(self._number, self._item([], "in_progress"))
-        empty = {**self._where, "part": output_part(replace(self._part, text=""))}
+        empty = {**self._where, "part": output_part(Text("") if self._key == "text" else Refusal(""))}
         frames = added + self.stream.frame("response.content_part.added", empty)
         return frames + (self.stream.delta(self._delta, self._part.text) if self._part.text else b"")
 
@@ -95,12 +100,23 @@ class _Message(Life):
         self._pieces.append(text)
         return self.stream.delta(self._delta, text)
 
+    def cite(self, citation: Citation) -> bytes:
+        """Told at the end, when the length of the text is known."""
+        self._citations.append(citation)
+        return b""
+
     def end(self) -> bytes:
         text = "".join(self._pieces)
-        part = output_part(replace(self._part, text=text))
+        told = Text(text, citations=tuple(self._citations)) if self._key == "text" else Refusal(text)
+        part = output_part(told)
         logprobs: Doc = {} if self._key == "refusal" else {"logprobs": []}
+        cited = (
+            {**self._where, "annotation_index": number, "annotation": annotation}
+            for number, annotation in enumerate(part.get("annotations", ()))
+        )
         return (
-            self.stream.frame(self._event + ".done", {**self._where, self._key: text, **logprobs})
+            b"".join(self.stream.frame("response.output_text.annotation.added", doc) for doc in cited)
+            + self.stream.frame(self._event + ".done", {**self._where, self._key: text, **logprobs})
             + self.stream.frame("response.content_part.done", {**self._where, "part": part})
             + self.done(self._number, self._item([part], "completed"))
         )

@@ -9,12 +9,14 @@ from typing import Any
 import orjson
 
 from otari.dialects import sse
-from otari.dialects.openai_chat.reply import read_created
+from otari.dialects.losses import collector
+from otari.dialects.openai_chat.reply import read_created, read_tier
 from otari.dialects.openai_responses.errors import failure_in
 from otari.dialects.openai_responses.growing import Growing, growing
 from otari.dialects.openai_responses.items import kind_of, read_item
 from otari.dialects.openai_responses.reply import read_finish
 from otari.dialects.openai_responses.response import response_id
+from otari.dialects.openai_responses.unread import name_in_response, name_logprobs
 from otari.dialects.openai_responses.usage import read_usage
 from otari.domain.chat import (
     Doc,
@@ -47,6 +49,7 @@ _PIECES: dict[str, tuple[str, str, bool, str]] = {
     "response.custom_tool_call_input.done": ("input", "", True, "input"),
 }
 _OF = {"text": "message", "refusal": "message", "summary": "reasoning", "content": "reasoning"}
+_SOUND = ("response.audio.delta", "response.audio.transcript.delta", "response.output_audio.delta")
 _BROKEN = "The provider sent a stream event that is not JSON."
 _CUT_OFF = "The provider's stream ended before the answer was complete."
 _CONTRADICTION = "The provider's stream contradicts itself about the arguments of a tool call."
@@ -56,6 +59,8 @@ class ResponsesReader:
     """One stream."""
 
     def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self._drop = collector(self.dropped)
         self._started = False
         self._ended = False
         self._next = 0
@@ -102,11 +107,20 @@ class ResponsesReader:
                 return self._finish(response, events)
         elif kind == "response.output_item.added":
             self._add_item(doc, events)
+        elif kind == "response.output_text.annotation.added":
+            self._cite(doc, events)
         elif kind == "response.output_item.done":
             self._end_item(self._place(doc, begins=False), doc.get("item"), events)
         elif kind in ENDINGS:
             return self._finish({}, events)
+        elif kind in _SOUND:
+            self._drop("part audio")
         return events
+
+    def _cite(self, doc: Doc, events: list[Event]) -> None:
+        item, at = self._items.get(self._place(doc, begins=False)), doc.get("content_index", 0)
+        if item is not None and type(at) is int:
+            item.cite(events, at, doc.get("annotation"))
 
     def _start(self, events: list[Event], response: Doc | None = None) -> None:
         if self._started:
@@ -133,7 +147,7 @@ class ResponsesReader:
         index, item = self._place(doc, begins=True), doc.get("item")
         if index in self._items or not isinstance(item, dict):
             return
-        grows = growing(item)
+        grows = growing(item, self._drop)
         if grows is not None:
             self._start(events)
             self._items[index] = grows
@@ -166,6 +180,7 @@ class ResponsesReader:
         self._start(events)
         grown = self._items.get(index)
         self._items[index] = None
+        name_logprobs(item, self._drop)
         if grown is None or kind_of(item) != grown.kind:
             if grown is not None:
                 grown.end(events)
@@ -177,6 +192,7 @@ class ResponsesReader:
                 self._refused = self._refused or isinstance(part, Refusal)
             return True
         self._next, right = grown.settle(events, self._next, item)
+        grown.name_rest(item)
         if not right:
             events += self._fail(_CONTRADICTION, None)
             return False
@@ -212,8 +228,10 @@ class ResponsesReader:
             if grown is not None:
                 self._close(grown, events)
         self._ended = True
+        name_in_response(response, self._drop)
         events += _tokens(read_usage(response.get("usage")))
-        events.append(Finished(read_finish(response, self._calls, refused=self._refused)))
+        finish = read_finish(response, self._calls, refused=self._refused)
+        events.append(Finished(finish, service_tier=read_tier(response)))
         return events
 
 

@@ -3,12 +3,14 @@
 from typing import Any
 
 from otari.dialects.losses import collector
-from otari.dialects.openai_chat.reply import read_created
+from otari.dialects.openai_chat.reply import read_created, read_tier
 from otari.dialects.openai_responses.errors import failure_of
 from otari.dialects.openai_responses.items import read_item, said, write_items
 from otari.dialects.openai_responses.response import echo_of, head_of, item_id, response_doc, response_id, status_of
 from otari.dialects.openai_responses.tools import natives_of, read_tools
+from otari.dialects.openai_responses.unread import name_in_response, name_logprobs
 from otari.dialects.openai_responses.usage import read_usage, write_usage
+from otari.dialects.openai_usage import name_lifetimes
 from otari.dialects.tool_arguments import complete
 from otari.domain.chat import Doc, Finish, Part, Refusal, Reply, ToolCall, Usage
 from otari.domain.errors import Kind, OtariError
@@ -30,8 +32,8 @@ def read_finish(response: Doc, arguments: list[str], *, refused: bool) -> Finish
     return Finish.FILTER if refused else Finish.END
 
 
-def read_reply(doc: Doc) -> Reply:
-    """The answer in a response body.
+def read_reply(doc: Doc, dropped: list[str] | None = None) -> Reply:
+    """The answer in a response body. `dropped` gets the names of what nobody reads.
 
     Raises OtariError(UPSTREAM) when the body holds an error, no answer at all, or one that is not finished.
     """
@@ -43,7 +45,11 @@ def read_reply(doc: Doc) -> Reply:
         raise OtariError(Kind.UPSTREAM, "The provider sent an answer without output.", retryable=True)
     if status not in _ENDED:
         raise OtariError(Kind.UPSTREAM, "The provider sent an answer that is not finished.", retryable=True)
-    parts = [part for item in output if isinstance(item, dict) for part in read_item(item)]
+    drop = collector(dropped)
+    parts = [part for item in output if isinstance(item, dict) for part in read_item(item, drop)]
+    name_in_response(doc, drop)
+    for item in output:
+        name_logprobs(item, drop)
     reply_id, model = doc.get("id"), doc.get("model")
     return Reply(
         id=response_id(reply_id if isinstance(reply_id, str) else ""),
@@ -52,6 +58,7 @@ def read_reply(doc: Doc) -> Reply:
         finish=finish_of(doc, parts),
         usage=read_usage(doc.get("usage")) or Usage(),
         created=read_created(doc.get("created_at")),
+        service_tier=read_tier(doc),
     )
 
 
@@ -76,6 +83,9 @@ def write_reply(reply: Reply, now_s: float, request_doc: Doc | None, dropped: li
     for number, item in enumerate(output):
         finish_item(item, head["id"], number)
     echo = echo_of(request_doc)
+    name_lifetimes(reply.usage, drop)
+    if reply.service_tier is not None:
+        echo["service_tier"] = reply.service_tier
     return response_doc(head, echo, **status_of(reply.finish), output=output, usage=write_usage(reply.usage))
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from otari.dialects.allowed_tools import read_allowed
-from otari.dialects.envelope import is_private
+from otari.dialects.efforts import effort_of
+from otari.dialects.envelope import extras_in
 from otari.dialects.losses import Drop, collector, lost_key
 from otari.dialects.openai_responses.content import NAME
 from otari.dialects.openai_responses.envelope import STORED
 from otari.dialects.openai_responses.tools import natives_of, read_choice, read_tools, write_choice, write_tools
 from otari.dialects.openai_responses.turns import TurnWriter, encrypted, read_turns
+from otari.dialects.openai_shape import read_schema, write_schema
 from otari.dialects.tool_names import renamed, wire_names
 from otari.domain.chat import ChatRequest, Doc, Document, Image, Sampling, Shape, ToolResult, Turn
 from otari.domain.errors import invalid
@@ -35,8 +37,6 @@ _FROM_CHAT = {
     "service_tier": "service_tier",
     "verbosity": "text.verbosity",
 }
-# From a budget of thinking tokens to an effort: the bounds that any-llm uses.
-_EFFORTS = ((1024, "minimal"), (2048, "low"), (8192, "medium"), (24576, "high"))
 
 
 def read_request(doc: Doc) -> ChatRequest:
@@ -58,13 +58,7 @@ def read_request(doc: Doc) -> ChatRequest:
         stream=doc.get("stream") is True,
         user=doc.get("user") or None,
         metadata=metadata if isinstance(metadata, dict) else None,
-        extras={
-            key: value
-            for key, value in doc.items()
-            if key not in consumed and value is not None and not is_private(key, value)
-        }
-        | of_reasoning
-        | of_text,
+        extras=extras_in(doc, consumed) | of_reasoning | of_text,
         dialect=NAME,
     )
 
@@ -206,7 +200,7 @@ def _effort(reasoning: Doc | None, drop: Drop) -> str | None:
             return effort
         case {"budget_tokens": int(budget)}:
             drop("thinking budget")
-            return next((effort for bound, effort in _EFFORTS if budget <= bound), "xhigh")
+            return effort_of(budget)
     return None
 
 
@@ -225,22 +219,15 @@ def _read_shape(told: Any) -> Shape | None:
     match told:
         case {"type": "json_object"}:
             return Shape("json_object")
-        case {"type": "json_schema", "schema": dict(schema)}:
-            name, strict = told.get("name"), told.get("strict")
-            return Shape(
-                "json_schema",
-                name if isinstance(name, str) else None,
-                schema,
-                strict if isinstance(strict, bool) else None,
-            )
+        case {"type": "json_schema"}:
+            return read_schema(told)
     return None
 
 
 def _write_shape(shape: Shape) -> Doc:
     if shape.kind == "json_object":
         return {"type": "json_object"}
-    told: Doc = {"type": "json_schema", "name": shape.name or "answer", "schema": shape.schema or {}}
-    return told if shape.strict is None else {**told, "strict": shape.strict}
+    return {"type": "json_schema", **write_schema(shape)}
 
 
 def _read_stop(stop: Any) -> tuple[str, ...]:

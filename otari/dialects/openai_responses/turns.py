@@ -19,7 +19,7 @@ from otari.dialects.openai_responses.items import (
     reasoning_item,
 )
 from otari.dialects.openai_responses.tools import Natives
-from otari.dialects.tool_turns import mended
+from otari.dialects.tool_turns import mend
 from otari.domain.chat import Doc, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult, Turn
 from otari.domain.errors import invalid
 
@@ -131,9 +131,7 @@ class TurnWriter:
 
     def write(self, turns: tuple[Turn, ...]) -> tuple[str | None, list[Doc]]:
         """`instructions`, when the first turn is a plain system prompt, and the items of all other turns."""
-        whole = turns if self._stored else mended(turns)
-        if whole != turns:
-            self._drop("tool turns mended")
+        whole = turns if self._stored else mend(turns, self._drop)
         instructions = _instructions(whole)
         rest = whole if instructions is None else whole[1:]
         return instructions, [item for turn in rest for item in self._write_turn(turn)]
@@ -183,6 +181,8 @@ class TurnWriter:
             if getattr(part, "cache", None) is not None:
                 self._drop("cache_control")
             match part:
+                case Text(citations=citations) if citations:
+                    items.add(message_item(output_part(part)))
                 case Text(text):
                     items.add({"type": "message", "role": "assistant", "content": text})
                 case Refusal():

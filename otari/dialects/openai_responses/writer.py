@@ -10,13 +10,14 @@ from otari.dialects.openai_responses.lives import Life, life_of
 from otari.dialects.openai_responses.response import echo_of, head_of, item_id, response_doc, status_of
 from otari.dialects.openai_responses.tools import natives_of, read_tools
 from otari.dialects.openai_responses.usage import write_usage
+from otari.dialects.openai_usage import name_lifetimes
 from otari.domain.chat import (
     Doc,
     Event,
     Failed,
-    Finish,
     Finished,
     Opaque,
+    PartCited,
     PartDelta,
     PartEnded,
     PartSigned,
@@ -67,14 +68,15 @@ class ResponsesWriter:
                 return self._start_part(event)
             case PartSigned(index, signature):
                 return self._sign(index, signature)
+            case PartCited(index, citation):
+                life = self._lives.get(index)
+                return b"" if life is None else life.cite(citation)
             case PartEnded(index):
                 return self._end_part(index)
             case UsageSeen(usage):
                 self._usage = self._usage.merged(usage)
-            case Finished(finish, stop_sequence):
-                if stop_sequence is not None:
-                    self._drop("stop_sequence")
-                return self._finish(finish)
+            case Finished():
+                return self._finish(event)
             case Failed(message, code):
                 return self.fail(OtariError(Kind.UPSTREAM, message, code=code))
         return b""
@@ -118,10 +120,15 @@ class ResponsesWriter:
         created = int(self._clock()) if event.created is None else event.created
         self._head = head_of(event.id, event.model, created)
         self._echo = echo_of(self._request)
+        self._tell_tier(event.service_tier)
         self._echo["tools"] = orjson.Fragment(orjson.dumps(self._echo["tools"]))  # three events hold them
         response = self._response()
         names = ("response.created", "response.in_progress")
         return b"".join(self.frame(name, {"response": response}) for name in names)
+
+    def _tell_tier(self, tier: str | None) -> None:
+        if tier is not None:
+            self._echo["service_tier"] = tier
 
     def _response(self, **told: object) -> Doc:
         output = [item for item in self._output if item is not None]
@@ -161,10 +168,14 @@ class ResponsesWriter:
         life = self._lives.pop(index, None)
         return b"" if life is None else life.end()
 
-    def _finish(self, finish: Finish) -> bytes:
+    def _finish(self, event: Finished) -> bytes:
         frames = self._start(Started("", ""))
         frames += b"".join(map(self._end_part, sorted(self._lives)))
-        status = status_of(finish)
+        if event.stop_sequence is not None:
+            self._drop("stop_sequence")
+        self._tell_tier(event.service_tier)
+        name_lifetimes(self._usage, self._drop)
+        status = status_of(event.finish)
         response = self._response(**status, usage=write_usage(self._usage))
         frames += self.frame(f"response.{status['status']}", {"response": response})
         self._ended = True

@@ -5,6 +5,7 @@ See https://platform.openai.com/docs/guides/batch. Every line names the endpoint
 
 import asyncio
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def read_line(number: int, raw: bytes | None, endpoint: str) -> Line:
     if raw is None:
         raise _wrong(number, "line_too_long", "This line is longer than a request may be.")
     try:
-        doc = read_document(raw)
+        doc = read_document(raw.removeprefix(BOM_UTF8) if number == 1 else raw)  # some editors begin a file with one
     except OtariError:
         raise _wrong(number, "invalid_json_line", "This line is not parseable as valid JSON.") from None
     custom_id, body = doc.get("custom_id"), doc.get("body")

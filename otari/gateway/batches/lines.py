@@ -228,7 +228,7 @@ def _charged(told: Usage, attempt: Attempt, count: Callable[[], Usage]) -> tuple
 def _translated(client: Dialect, server: Dialect, request: Doc, doc: Doc, dropped: list[str]) -> bytes:
     """The answer on the client's wire, with the names that the client gave its tools."""
     names = originals(wire_names(client.read_request(request)))
-    reply = restored_reply(server.read_reply(doc), names)
+    reply = restored_reply(server.read_reply(doc, dropped=dropped), names)
     return orjson.dumps(client.write_reply(reply, dropped=dropped, request_doc=request))
 
 

@@ -40,10 +40,10 @@ class LocalWay:
         *,
         at_once: int,
         line_max_bytes: int,
-        new_request_id: Callable[[], str],
+        new_request_id: Callable[[str, int], str],
     ) -> None:
         """`principal_of` gives who sent a batch (a user, and a key if it was not the master's), as things stand now;
-        it raises OtariError(UNAUTHENTICATED).
+        it raises OtariError(UNAUTHENTICATED). `new_request_id` names a request for a line of a batch.
         """
         self._store = store
         self._endpoints = endpoints
@@ -119,7 +119,8 @@ class LocalWay:
 
     async def _try(self, sending: "Sending", line: Line) -> float | None:
         """Send it once; after how many seconds again, None when it has its result."""
-        batch, request_id = sending.batch, self._new_request_id()
+        batch = sending.batch
+        request_id = self._new_request_id(batch.batch_id, sending.number)
         sending.begin(line, request_id)
         try:
             principal = self._principal_of(batch.user_id, batch.key_id)

@@ -13,17 +13,24 @@ from types import MappingProxyType
 import orjson
 
 from otari.domain.batches import BatchAnswer, BatchLines, BatchLook, BatchState
-from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt
-from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, in_path, malformed, read_id
-from otari.upstreams.batches.openai import unknown
-from otari.upstreams.batches.roll import CANCELLED, EXPIRED, UNREADABLE, Found, each_once, ended, good, refusal
+from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, in_path, malformed, object_in, read_id, unknown
+from otari.upstreams.batches.roll import (
+    CANCELLED,
+    EXPIRED,
+    UNREADABLE,
+    Found,
+    each_once,
+    ended,
+    good,
+    refusal,
+    while_kept,
+)
 from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
 _PATH = "/messages/batches"
 _BYTES_MAX = 256 << 20
-_WORDS_MAX = 2_000
 # https://docs.claude.com/en/api/errors: what each type of error would have been as a status
 _STATUSES = {
     "invalid_request_error": 400,
@@ -83,14 +90,11 @@ class AnthropicBatches:
         return each_once(attempt, self._found(attempt, look.remote_id), look, lines)
 
     async def _found(self, attempt: Attempt, remote_id: str) -> AsyncGenerator[Found, None]:
-        try:
-            path = f"{_PATH}/{in_path(remote_id)}/results"
+        path = f"{_PATH}/{in_path(remote_id)}/results"
+        with while_kept():  # for 29 days
             async with aclosing(self._api.lines(attempt, remote_id, path)) as lines:
                 async for line in lines:
                     yield UNREADABLE if line is None else self._read_line(attempt, line)
-        except OtariError as error:
-            if error.kind is not Kind.NOT_FOUND:
-                raise  # what is gone (results are kept for 29 days) will not come back: its lines are told as missing
 
     def _read_line(self, attempt: Attempt, line: Doc) -> Found:
         name, result = line.get("custom_id"), line.get("result")
@@ -104,15 +108,12 @@ class AnthropicBatches:
             case {"type": "expired"}:
                 return Found(name, ended(EXPIRED))
             case {"type": "errored", "error": {"error": {"type": str(kind), "message": str(words)}}}:
-                words = self._api.clean(attempt, words[:_WORDS_MAX])
-                return Found(
-                    name, refusal(attempt, _STATUSES.get(kind, 500), words, kind if kind in _STATUSES else None)
-                )
+                code = kind if kind in _STATUSES else None
+                return Found(name, refusal(attempt, _STATUSES.get(kind, 500), self._api.clean(attempt, words), code))
         return Found(name, UNREADABLE.answer)
 
     def _read(self, attempt: Attempt, doc: Doc) -> BatchLook:
-        counts = doc.get("request_counts")
-        counts = counts if isinstance(counts, dict) else {}
+        counts = object_in(doc, "request_counts")
         succeeded, processing = count(counts.get("succeeded")), count(counts.get("processing"))
         failed = sum(count(counts.get(key)) for key in ("errored", "canceled", "expired"))
         return BatchLook(

@@ -16,8 +16,10 @@ Doc = dict[str, Any]
 
 LINE_MAX_BYTES = 64 << 20  # of one answer, as for one that is asked for alone
 UNREADABLE_MAX_BYTES = 256 << 20  # of lines that are longer than that, in all
+MARK = "otari_batch_id"  # in the metadata of a vendor that keeps some: which of our batches it is
 JSON_TYPE, LINES_TYPE = "application/json", "application/jsonl"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,255}")
+_WORDS_MAX = 2_000
 
 
 class Answered(NamedTuple):
@@ -73,8 +75,8 @@ class BatchApi:
                 yield parsed(line)
 
     def clean(self, attempt: Attempt, text: str) -> str:
-        """`text` without secrets."""
-        return self._live.clean(attempt, text)
+        """The provider's own words: the beginning of `text`, without secrets."""
+        return self._live.clean(attempt, text[:_WORDS_MAX])
 
     def _call(self, name: str) -> Call:
         return Call(name, "batches", self._dialect, b"", stream=False, takes=("",))
@@ -138,11 +140,37 @@ def in_path(name: str) -> str:
     return quote(name, safe="")
 
 
+def object_in(doc: Doc, key: str) -> Doc:
+    """The object under `key`; an empty one where there is none."""
+    told: Any = doc.get(key)
+    return told if isinstance(told, dict) else {}
+
+
+def objects_in(doc: Doc, key: str) -> list[Doc]:
+    """The objects in the list under `key`, without what is none."""
+    told: Any = doc.get(key)
+    return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+
+
+def is_marked(doc: Doc, batch_id: str) -> bool:
+    """Whether a batch was made for this one of ours."""
+    return object_in(doc, "metadata").get(MARK) == batch_id
+
+
 def count(told: object) -> int:
     """A number of lines; some vendors write it as a text. 0 where there is none."""
     if isinstance(told, str) and told.isascii() and told.isdigit() and len(told) < 10:
         return int(told)
     return told if type(told) is int and told >= 0 else 0
+
+
+def unknown(attempt: Attempt) -> OtariError:
+    """Nobody can tell whether a batch was handed in."""
+    return OtariError(
+        Kind.UPSTREAM,
+        f"It is not known whether '{attempt.provider}' has taken the batch: the gateway was stopped while it was sent.",
+        code="batch_unknown",
+    )
 
 
 def malformed(attempt: Attempt, why: str) -> OtariError:

@@ -8,13 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import orjson
 from yarl import URL
 
 from otari.domain.batches import BatchAnswer, BatchLines, BatchLook, BatchState
-from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt
 from otari.upstreams.batches.api import (
     JSON_TYPE,
@@ -24,11 +22,13 @@ from otari.upstreams.batches.api import (
     count,
     in_path,
     malformed,
+    object_in,
+    objects_in,
     parsed,
     read_id,
+    unknown,
 )
-from otari.upstreams.batches.openai import unknown
-from otari.upstreams.batches.roll import CANCELLED, UNREADABLE, Found, each_once, ended, good, refusal
+from otari.upstreams.batches.roll import CANCELLED, UNREADABLE, Found, each_once, ended, good, refusal, while_kept
 from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
@@ -38,7 +38,6 @@ _BYTES_MAX = 2_000_000_000  # of a file
 _INLINE_MAX_BYTES, _INLINE_MAX_LINES = 1 << 20, 100
 _INLINE = "inline"
 _PAGES_MAX, _PAGE = 20, 100
-_WORDS_MAX = 2_000
 _STATES: dict[str, BatchState] = {
     "UNSPECIFIED": "validating",
     "QUEUED": "validating",
@@ -92,9 +91,8 @@ class GeminiBatches:
         token = ""
         for _ in range(_PAGES_MAX):
             page = await self._api.get(attempt, batch_id, f"{_ROOT}/batches?pageSize={_PAGE}{token}")
-            listed = page.get("operations")
-            for doc in listed if isinstance(listed, list) else ():
-                if isinstance(doc, dict) and _part(doc, "metadata").get("displayName") == batch_id:
+            for doc in objects_in(page, "operations"):
+                if object_in(doc, "metadata").get("displayName") == batch_id:
                     return self._read(attempt, doc)
             following = page.get("nextPageToken")
             if not isinstance(following, str) or not following:
@@ -118,7 +116,7 @@ class GeminiBatches:
     async def _found(self, attempt: Attempt, look: BatchLook) -> AsyncGenerator[Found, None]:
         if not look.results:
             return
-        try:
+        with while_kept():
             if look.results == _INLINE:
                 for found in self._inlined(attempt, await self._operation(attempt, look.remote_id)):
                     yield found
@@ -127,17 +125,14 @@ class GeminiBatches:
             async with aclosing(self._api.lines(attempt, look.remote_id, path)) as lines:
                 async for line in lines:
                     yield UNREADABLE if line is None else self._read_line(attempt, line.get("key"), line)
-        except OtariError as error:
-            if error.kind is not Kind.NOT_FOUND:
-                raise  # what is gone will not come back: its lines are told as missing
 
     def _inlined(self, attempt: Attempt, operation: Doc) -> list[Found]:
         """The results that stand in the operation. They come in the order of the requests, whose keys they repeat."""
-        listed = _part(_output(operation), "inlinedResponses").get("inlinedResponses")
+        listed = object_in(_output(operation), "inlinedResponses").get("inlinedResponses")
         found = []
         for number, line in enumerate(listed if isinstance(listed, list) else (), 1):
             if isinstance(line, dict):
-                name = _part(line, "metadata").get("key", str(number))
+                name = object_in(line, "metadata").get("key", str(number))
                 found.append(self._read_line(attempt, name, line))
         return found
 
@@ -151,7 +146,7 @@ class GeminiBatches:
         if code == _CANCELLED_CODE:
             return Found(name, ended(CANCELLED))
         status = code if type(code) is int and code >= 400 else _STATUSES.get(code, 500) if type(code) is int else 500
-        told = self._api.clean(attempt, words[:_WORDS_MAX]) if isinstance(words, str) else ""
+        told = self._api.clean(attempt, words) if isinstance(words, str) else ""
         return Found(name, refusal(attempt, status, told))
 
     async def _operation(self, attempt: Attempt, remote_id: str) -> Doc:
@@ -170,17 +165,17 @@ class GeminiBatches:
         path = _below(attempt, told.headers.get("X-Goog-Upload-URL", ""))
         rest = (("X-Goog-Upload-Command", "upload, finalize"), ("X-Goog-Upload-Offset", "0"))
         sent = await self._api.post(attempt, batch_id, path, spool, LINES_TYPE, rest)
-        name = _part(sent.doc, "file").get("name")
+        name = object_in(sent.doc, "file").get("name")
         return f"files/{_after(attempt, name, 'files/')}"
 
     def _read(self, attempt: Attempt, doc: Doc) -> BatchLook:
-        metadata = _part(doc, "metadata")
+        metadata = object_in(doc, "metadata")
         word = str(metadata.get("state", "")).removeprefix("JOB_STATE_").removeprefix("BATCH_STATE_")
         state = _STATES.get(word)
         if state is None:
             raise malformed(attempt, f"its state {word[:40]!r} is not known")
-        stats, output = _part(metadata, "batchStats"), _output(doc)
-        words = _part(doc, "error").get("message")
+        stats, output = object_in(metadata, "batchStats"), _output(doc)
+        words = object_in(doc, "error").get("message")
         file = output.get("responsesFile")
         results = _after(attempt, file, "files/") if file else _INLINE if output.get("inlinedResponses") else ""
         return BatchLook(
@@ -189,7 +184,7 @@ class GeminiBatches:
             total=count(stats.get("requestCount")),
             completed=count(stats.get("successfulRequestCount")),
             failed=count(stats.get("failedRequestCount")),
-            error=self._api.clean(attempt, words[:_WORDS_MAX]) if isinstance(words, str) and words else None,
+            error=self._api.clean(attempt, words) if isinstance(words, str) and words else None,
             results=results,
         )
 
@@ -200,14 +195,9 @@ def _inline(line: bytes) -> Doc:
     return {"request": doc["request"], "metadata": {"key": doc["key"]}}
 
 
-def _part(doc: Doc, key: str) -> Doc:
-    told: Any = doc.get(key)
-    return told if isinstance(told, dict) else {}
-
-
 def _output(operation: Doc) -> Doc:
     """Where the results of an operation are told: in what it answers, or in what is said of it."""
-    return _part(_part(operation, "metadata"), "output") or _part(operation, "response")
+    return object_in(object_in(operation, "metadata"), "output") or object_in(operation, "response")
 
 
 def _after(attempt: Attempt, name: object, kind: str) -> str:

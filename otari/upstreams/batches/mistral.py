@@ -11,8 +11,20 @@ import orjson
 
 from otari.domain.batches import BatchAnswer, BatchLines, BatchLook, BatchState
 from otari.domain.ports import Attempt
-from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, find_id, in_path, malformed, read_id
-from otari.upstreams.batches.openai import MARK, is_marked, unknown
+from otari.upstreams.batches.api import (
+    JSON_TYPE,
+    MARK,
+    BatchApi,
+    Doc,
+    count,
+    find_id,
+    in_path,
+    is_marked,
+    malformed,
+    objects_in,
+    read_id,
+    unknown,
+)
 from otari.upstreams.batches.response_lines import read_files
 from otari.upstreams.batches.roll import each_once
 from otari.upstreams.batches.spool import Spool, at_most
@@ -74,8 +86,7 @@ class MistralBatches:
         """See `BatchUpstream.find`: the newest jobs are looked through for ours."""
         for number in range(_PAGES_MAX):
             page = await self._api.get(attempt, batch_id, f"/batch/jobs?page={number}&page_size={_PAGE}")
-            listed = page.get("data")
-            listed = [doc for doc in listed if isinstance(doc, dict)] if isinstance(listed, list) else []
+            listed = objects_in(page, "data")
             for doc in listed:
                 if is_marked(doc, batch_id):
                     return self._read(attempt, doc)
@@ -113,7 +124,6 @@ class MistralBatches:
         )
 
     def _error(self, attempt: Attempt, doc: Doc) -> str | None:
-        errors = doc.get("errors")
-        listed = errors[:_ERRORS_TOLD] if isinstance(errors, list) else []
-        told = [each["message"][:300] for each in listed if isinstance(each, dict) and type(each.get("message")) is str]
+        listed = objects_in(doc, "errors")[:_ERRORS_TOLD]
+        told = [each["message"][:300] for each in listed if type(each.get("message")) is str]
         return self._api.clean(attempt, "; ".join(told)) or None

@@ -11,15 +11,27 @@ from typing import get_args
 import orjson
 
 from otari.domain.batches import BatchAnswer, BatchLines, BatchLook, BatchState
-from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt
-from otari.upstreams.batches.api import JSON_TYPE, BatchApi, Doc, count, find_id, in_path, malformed, read_id
+from otari.upstreams.batches.api import (
+    JSON_TYPE,
+    MARK,
+    BatchApi,
+    Doc,
+    count,
+    find_id,
+    in_path,
+    is_marked,
+    malformed,
+    object_in,
+    objects_in,
+    read_id,
+    unknown,
+)
 from otari.upstreams.batches.response_lines import read_files
 from otari.upstreams.batches.roll import each_once
 from otari.upstreams.batches.spool import Spool, at_most
 from otari.upstreams.live import LiveUpstream
 
-MARK = "otari_batch_id"  # in the metadata: which of our batches it is
 _STATES: tuple[str, ...] = get_args(BatchState)  # they are OpenAI's own words
 _BYTES_MAX = 200 << 20
 _PAGES_MAX = 20
@@ -69,8 +81,7 @@ class OpenAIBatches:
         after = ""
         for _ in range(_PAGES_MAX):
             page = await self._api.get(attempt, batch_id, f"/batches?limit={_PAGE}{after}")
-            listed = page.get("data")
-            listed = [doc for doc in listed if isinstance(doc, dict)] if isinstance(listed, list) else []
+            listed = objects_in(page, "data")
             for doc in listed:
                 if is_marked(doc, batch_id):
                     return self._read(attempt, doc)
@@ -97,8 +108,7 @@ class OpenAIBatches:
         state = next((word for word in _STATES if word == doc.get("status")), None)
         if state is None:
             raise malformed(attempt, f"its status {str(doc.get('status'))[:40]!r} is not known")
-        counts = doc.get("request_counts")
-        counts = counts if isinstance(counts, dict) else {}
+        counts = object_in(doc, "request_counts")
         files = (find_id(doc.get("output_file_id")), find_id(doc.get("error_file_id")))
         return BatchLook(
             remote_id=read_id(attempt, doc.get("id")),
@@ -112,25 +122,8 @@ class OpenAIBatches:
 
     def _error(self, attempt: Attempt, doc: Doc) -> str | None:
         """The first things that are wrong with the lines, as the provider says them."""
-        errors = doc.get("errors")
-        listed = errors.get("data") if isinstance(errors, dict) else None
-        told = [_problem(each) for each in listed[:_ERRORS_TOLD] if isinstance(each, dict)] if listed else []
-        return self._api.clean(attempt, "; ".join(told)) or None
-
-
-def is_marked(doc: Doc, batch_id: str) -> bool:
-    """Whether a batch was made for this one of ours."""
-    metadata = doc.get("metadata")
-    return isinstance(metadata, dict) and metadata.get(MARK) == batch_id
-
-
-def unknown(attempt: Attempt) -> OtariError:
-    """Nobody can tell whether a batch was handed in."""
-    return OtariError(
-        Kind.UPSTREAM,
-        f"It is not known whether '{attempt.provider}' has taken the batch: the gateway was stopped while it was sent.",
-        code="batch_unknown",
-    )
+        told = objects_in(object_in(doc, "errors"), "data")[:_ERRORS_TOLD]
+        return self._api.clean(attempt, "; ".join(map(_problem, told))) or None
 
 
 def _problem(error: Doc) -> str:

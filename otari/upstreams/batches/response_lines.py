@@ -6,31 +6,25 @@ from contextlib import aclosing
 import orjson
 
 from otari.dialects.openai_errors import message_in
-from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt
-from otari.upstreams.batches.api import BatchApi, Doc, in_path
-from otari.upstreams.batches.roll import CANCELLED, EXPIRED, UNREADABLE, Found, ended, good, refusal
+from otari.upstreams.batches.api import BatchApi, Doc, in_path, object_in
+from otari.upstreams.batches.roll import CANCELLED, EXPIRED, UNREADABLE, Found, ended, good, refusal, while_kept
 
 _ENDS = {"batch_expired": EXPIRED, "batch_cancelled": CANCELLED}
-_WORDS_MAX = 2_000
 
 
 async def read_files(api: BatchApi, attempt: Attempt, name: str, files: list[str]) -> AsyncGenerator[Found, None]:
     """The results in the files of these ids, one after the other; `name` is what the requests are called."""
     for file in files:
-        try:
+        with while_kept():
             async with aclosing(api.lines(attempt, name, f"/files/{in_path(file)}/content")) as lines:
                 async for line in lines:
                     yield UNREADABLE if line is None else read_line(api, attempt, line)
-        except OtariError as error:
-            if error.kind is not Kind.NOT_FOUND:
-                raise  # a file that is gone will not come back: its lines are told as missing
 
 
 def read_line(api: BatchApi, attempt: Attempt, line: Doc) -> Found:
     """What one line says."""
-    name, response, error = line.get("custom_id"), line.get("response"), line.get("error")
-    told = response if isinstance(response, dict) else {}
+    name, told, error = line.get("custom_id"), object_in(line, "response"), line.get("error")
     status, body = told.get("status_code"), told.get("body")
     status = status if type(status) is int else 200 if isinstance(body, dict) and not error else 0
     if 200 <= status < 300 and isinstance(body, dict) and not error:
@@ -40,7 +34,7 @@ def read_line(api: BatchApi, attempt: Attempt, line: Doc) -> Found:
         return Found(name, ended(_ENDS[code]))
     words = _words(error) or (message_in(body) if isinstance(body, dict) else _words(body))
     code = code if isinstance(code, str) else None
-    return Found(name, refusal(attempt, status, api.clean(attempt, words[:_WORDS_MAX]), code))
+    return Found(name, refusal(attempt, status, api.clean(attempt, words), code))
 
 
 def _words(told: object) -> str:

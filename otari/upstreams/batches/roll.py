@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import NamedTuple
 
 from otari.domain.batches import BatchAnswer, BatchLook, BatchState
@@ -32,6 +32,19 @@ class Found(NamedTuple):
 
 
 UNREADABLE = Found(None, BatchAnswer(0, 502, None, *MISSING[1:]))
+
+
+@contextmanager
+def while_kept() -> Iterator[None]:
+    """Around reading results. Providers keep them for some weeks: what is gone will not come back, and ends quietly.
+
+    Its lines are told as missing.
+    """
+    try:
+        yield
+    except OtariError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
 
 
 def good(body: bytes) -> BatchAnswer:

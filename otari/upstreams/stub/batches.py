@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 from otari.domain.arrival import Arrival, arrival
 from otari.domain.batches import BatchAnswer, BatchLine, BatchLines, BatchLook, BatchState
-from otari.domain.catalog import Timeouts
 from otari.domain.chat import ChatRequest
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Call
+from otari.domain.provider import Timeouts
 from otari.upstreams.batches.roll import CANCELLED, refusal
 from otari.upstreams.batches.spool import too_large
 from otari.upstreams.stub.act import Act, Props

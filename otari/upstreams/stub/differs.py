@@ -1,6 +1,7 @@
 """What one request asks differently from another one that was recorded, told by the first place that differs."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from otari.domain.chat import Doc
@@ -29,7 +30,10 @@ class Difference(NamedTuple):
 
 
 def closest(rules: Iterable[Rule], body: Doc, dialect: str) -> tuple[Rule, Difference] | None:
-    """The recording that goes along with a request for longest, and where it leaves it; None when there is none."""
+    """The recording that goes along with a request for longest, and where it leaves it; None when there is none.
+
+    The same question to another model is the nearest of all.
+    """
     best: tuple[int, Rule, Difference] | None = None
     for rule in rules:
         exact = _exact(rule, dialect)
@@ -37,6 +41,9 @@ def closest(rules: Iterable[Rule], body: Doc, dialect: str) -> tuple[Rule, Diffe
             continue
         found = first_difference(exact.request, body)
         if found is None:
+            other = _other_model(rule, body)
+            if other is not None:
+                return rule, other
             continue
         common = _common(exact.request, body)
         if best is None or common > best[0]:
@@ -78,6 +85,14 @@ def _differences(recorded: Any, asked: Any, place: str) -> Iterator[Difference]:
                 yield from _differences(mine, other, f"{place}[{number}]")
         case _ if recorded != asked:
             yield Difference(place, recorded, asked)
+
+
+def _other_model(rule: Rule, body: Doc) -> Difference | None:
+    """The model that is asked, when it is not the recorded one."""
+    asked = str(body.get("model", ""))
+    if not rule.when.model or any(fnmatchcase(asked, glob) for glob in rule.when.model):
+        return None
+    return Difference("model", " or ".join(rule.when.model), asked)
 
 
 def _common(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> int:

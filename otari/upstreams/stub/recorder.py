@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
+from typing import Final
 
 import orjson
 
@@ -32,6 +33,9 @@ from otari.upstreams.stub.under_way import RULE_HEADER
 
 log = logging.getLogger("otari.stub")
 
+RECORDED: Final = "recorded"  # what stands in the place of a rule while there is none
+CLIENT_GONE = 499  # what the journal has for a client that left before there was an answer
+
 # Takes the session, the rule without its reply, the reply and the take; gives the id of the rule. Raises Unkept.
 Keep = Callable[[str, Doc, Doc, Take], str]
 
@@ -53,6 +57,7 @@ class Recorder:
         self.redactor = redactor
         self.now = now
         self.unkept: list[str] = []  # what was not kept, and why
+        self.unanswered: list[str] = []  # what had no whole answer, and why
 
     def send(self, attempt: Attempt, call: Call) -> AbstractAsyncContextManager[UpstreamReply]:
         """See `Upstream.send`. Calls that are not conversations pass unrecorded."""
@@ -77,9 +82,15 @@ class Recorder:
         else:
             log.info("recorded %s in session %s", rule, session)
 
+    def refused(self, scene: Scene, error: OtariError) -> None:
+        """Tell that a provider did not answer: an error is not kept."""
+        self.missed(scene, error.message)
+
     def missed(self, scene: Scene, why: str) -> None:
-        """An answer that can not be kept, because it is not whole."""
-        log.warning("not recorded, session %s: %s", scene.came.session, why)
+        """Tell that there is no whole answer to keep, or to hold against what is kept."""
+        line = f"no answer, session {scene.came.session}: {why}"
+        self.unanswered.append(line)
+        log.warning("%s", line)
 
 
 class _Recorded:
@@ -107,11 +118,18 @@ class _Recorded:
             return answer
         act.session.calls += 1
         came.labels[CALL_HEADER] = str(act.session.calls)
-        came.labels[RULE_HEADER] = "recorded"
-        _note(recorder.props, act, self._call)
         began = recorder.now()
-        reply = await self._stack.enter_async_context(recorder.live.send(self._attempt, self._call))
-        self._tap = _Tap(reply, lambda: recorder.now() - began)
+        status = CLIENT_GONE
+        try:
+            reply = await self._stack.enter_async_context(recorder.live.send(self._attempt, self._call))
+            status = reply.status
+        except OtariError as error:
+            status = error.status
+            recorder.refused(act.scene, error)
+            raise
+        finally:
+            _note(recorder.props, act, self._call, status)
+        self._tap = _Tap(reply, lambda: recorder.now() - began, came.labels)
         self._scene = act.scene
         return self._tap
 
@@ -149,9 +167,10 @@ class _Recorded:
 class _Tap:
     """An answer under way that is listened to; see `UpstreamReply`."""
 
-    def __init__(self, reply: UpstreamReply, passed: Callable[[], float]) -> None:
+    def __init__(self, reply: UpstreamReply, passed: Callable[[], float], labels: dict[str, str]) -> None:
         self._reply = reply
         self._passed = passed
+        self._labels = labels
         self.status = reply.status
         self.content_type = reply.content_type
         self.headers: Mapping[str, str] = reply.headers
@@ -161,12 +180,14 @@ class _Tap:
         """See `UpstreamReply`."""
         async for piece in self._reply.chunks():
             self.pieces.append((self._passed(), piece))
+            self._labels[RULE_HEADER] = RECORDED
             yield piece
 
     async def read(self) -> bytes:
         """See `UpstreamReply`."""
         body = await self._reply.read()
         self.pieces.append((self._passed(), body))
+        self._labels[RULE_HEADER] = RECORDED
         return body
 
 
@@ -193,16 +214,16 @@ def reply_in(dialect: Dialect, take: Take) -> Reply | None:
     return None if isinstance(told, Failed) else told
 
 
-def _note(props: Props, act: ChatAct, call: Call) -> None:
+def _note(props: Props, act: ChatAct, call: Call, status: int) -> None:
     """The call in the journal: what a provider answers does not belong there."""
     scene, came = act.scene, act.scene.came
     props.sessions.note(
         Entry(
             session=act.session.name,
             number=act.session.calls,
-            result="recorded",
+            result=RECORDED,
             rule="",
-            status=200,
+            status=status,
             method=came.method,
             path=came.path,
             surface=scene.surface,

@@ -94,7 +94,7 @@ class _Reader:
         self._faults: list[Fault] = []
         self._expect: list[tuple[Problems, tuple[Expectation, ...]]] = []
         self._limits: Limits | None = None
-        self._ids: dict[str, str] = {}
+        self._ids: dict[str, tuple[Problems, str]] = {}  # the file and the place in it
         self._places: dict[str, str] = {}
         self._many = 0
 
@@ -150,9 +150,11 @@ class _Reader:
     def _claim(self, name: str, path: str, problems: Problems) -> None:
         """Note an id that is taken."""
         if name in self._ids:
-            problems.note(f"{path}.id", f"{name!r} is the id of {self._ids[name]} already")
+            file, first = self._ids[name]
+            where = first if file is problems else file.place(first)
+            problems.note(f"{path}.id", f"{name!r} is the id of {where} already")
         else:
-            self._ids[name] = path if self._many == 1 else problems.place(path)
+            self._ids[name] = (problems, path)
             self._places[name] = problems.place(path)
 
 

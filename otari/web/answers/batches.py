@@ -50,6 +50,18 @@ class BatchRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     body: dict[str, Any]
 
 
+class Lifetime(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How long a file is kept, from when it is made."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Meta(ge=3_600, le=2_592_000)]
+
+
+OutputLifetime = Annotated[
+    Lifetime | None, Meta(description="How long its files are kept. Without it as long as other files.")
+]
+
+
 class NewBatch(Struct, forbid_unknown_fields=True, kw_only=True):
     """A batch of Chat Completions that come with it."""
 
@@ -57,6 +69,7 @@ class NewBatch(Struct, forbid_unknown_fields=True, kw_only=True):
     requests: Annotated[list[BatchRequest], Meta(min_length=1, max_length=10_000)]
     completion_window: Window | None = "24h"
     metadata: BatchMetadata | None = None
+    output_expires_after: OutputLifetime = None
     user: Annotated[Name | None, Meta(description="Whose it is, when the master key asks.")] = None
 
 
@@ -74,6 +87,7 @@ class RawBatch(Struct, forbid_unknown_fields=True, kw_only=True):
     requests: Annotated[list[RawRequest], Meta(min_length=1, max_length=10_000)]
     completion_window: Literal["24h"] | None = "24h"
     metadata: dict[str, Label] | None = None
+    output_expires_after: Lifetime | None = None
     user: Name | None = None
 
 
@@ -84,6 +98,7 @@ class NewFileBatch(Struct, forbid_unknown_fields=True, kw_only=True):
     endpoint: Annotated[BatchEndpoint, Meta(description="What every line asks; also its `url`.")]
     completion_window: Window
     metadata: BatchMetadata | None = None
+    output_expires_after: OutputLifetime = None
     user: Annotated[Name | None, Meta(description="Whose it is, when the master key asks.")] = None
 
 

@@ -5,7 +5,7 @@ from typing import Any, get_type_hints
 from hypothesis import strategies as st
 
 from otari.dialects.openai_chat.terms import EFFORTS
-from otari.domain.catalog import NO_QUIRKS, Quirks
+from otari.domain.provider import NO_QUIRKS, Quirks
 
 _LISTS = {
     "efforts": EFFORTS,

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 from otari.dialects import DIALECTS
 from otari.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from otari.dialects.openai_chat import OPENAI_CHAT
-from otari.domain.catalog import Quirks
 from otari.domain.chat import ChatRequest
 from otari.domain.errors import Kind, OtariError
+from otari.domain.provider import Quirks
 from tests.dialects.anthropic_messages.golden import vector
 from tests.dialects.openai_chat.golden import cases
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from otari.dialects.openai_chat import OPENAI_CHAT
 from otari.dialects.openai_chat.terms import EFFORTS
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import ChatRequest, Opaque, Part, Text, Thinking, Tool, ToolChoice, ToolResult, Turn
 from otari.domain.errors import Kind, OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 from tests.dialects.openai_chat.servers import quirks
 from tests.domain.strategies import conversations, json_objects, some_text, texts, words
 

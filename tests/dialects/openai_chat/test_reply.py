@@ -139,7 +139,7 @@ def test_what_an_answer_of_another_dialect_holds_beyond_this_wire_is_named() -> 
     parts: tuple[Part, ...] = (Text("x"), Image(data="AAAA"), Opaque("other", {"type": "search"}), Audio("wav", "AAAA"))
     dropped: list[str] = []
     CHAT.write_reply(Reply("c1", "m", parts, Finish.STOP_SEQUENCE, stop_sequence="END"), dropped=dropped)
-    assert dropped == ["stop_sequence", "image in an assistant turn", "part search", "audio in an assistant turn"]
+    assert dropped == ["stop_sequence", "image in an answer", "part search", "audio in an answer"]
 
 
 def test_missing_ids_are_made_up_and_differ() -> None:
@@ -154,11 +154,11 @@ def test_missing_ids_are_made_up_and_differ() -> None:
 
 
 def test_keys_of_a_message_that_only_this_dialect_knows_come_back() -> None:
-    annotation = {"type": "url_citation", "url": "https://example.org"}
-    doc = {"id": "c", "model": "m", "choices": [{"message": {"content": "x", "annotations": [annotation]}}]}
+    sound = {"id": "audio_1", "data": "AAAA"}
+    doc = {"id": "c", "model": "m", "choices": [{"message": {"content": "x", "audio": sound}}]}
     reply = CHAT.read_reply(doc)
-    assert Opaque(NAME, {"type": "annotations", MESSAGE_KEYS: {"annotations": [annotation]}}) in reply.parts
-    assert CHAT.write_reply(reply)["choices"][0]["message"]["annotations"] == [annotation]
+    assert Opaque(NAME, {"type": "audio", MESSAGE_KEYS: {"audio": sound}}) in reply.parts
+    assert CHAT.write_reply(reply)["choices"][0]["message"]["audio"] == sound
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from otari.dialects.openai_chat import OPENAI_CHAT
 from otari.dialects.openai_chat.content import NAME
 from otari.dialects.openai_chat.terms import EFFORTS
-from otari.domain.catalog import NO_QUIRKS, Quirks
 from otari.domain.chat import (
     Audio,
     ChatRequest,
@@ -30,6 +29,7 @@ from otari.domain.chat import (
     Turn,
 )
 from otari.domain.errors import Kind, OtariError
+from otari.domain.provider import NO_QUIRKS, Quirks
 from tests.dialects.openai_chat.golden import cases
 from tests.dialects.openai_chat.servers import quirks
 from tests.domain.strategies import json_objects, some_text, texts, words

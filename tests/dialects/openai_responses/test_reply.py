@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
-from otari.domain.chat import Finish, Opaque, Part, Refusal, Reply, Text, Thinking, ToolCall, Usage
+from otari.domain.chat import Citation, Finish, Opaque, Part, Refusal, Reply, Text, Thinking, ToolCall, Usage
 from otari.domain.errors import Kind, OtariError
 from tests.dialects.openai_responses.replies import answers, as_read
 from tests.dialects.openai_responses.wire import ASKED, RESPONSES, client_of, response, typed
@@ -39,8 +39,7 @@ def test_items_become_parts() -> None:
         Thinking("hm", None, "openai"),
         Text("A"),
         Opaque(RESPONSES.name, {"type": "phase", "item_keys": {"phase": "final_answer"}}),
-        Text("B"),
-        Opaque(RESPONSES.name, {"type": "annotations", "part_keys": {"annotations": [cited]}}),
+        Text("B", citations=(Citation("https://example.org", "t", 0, 1),)),
         Refusal("No."),
         ToolCall("c", "f", '{"x":1}'),
         Opaque(

@@ -151,7 +151,7 @@ class Ground:
             self.principal_of,
             at_once=at_once,
             line_max_bytes=1_000,
-            new_request_id=lambda: f"req_{next(names)}",
+            new_request_id=lambda batch_id, line: f"req_{next(names)}",
         )
 
     def principal_of(self, user_id: str, key_id: str | None) -> Principal:

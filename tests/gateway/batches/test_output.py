@@ -11,11 +11,12 @@ from otari.gateway.batches.output import read_result, write_result
 BATCH = "batch_" + "1" * 32
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text(), JSON), st.text(min_size=1), st.sampled_from([0, orjson.OPT_INDENT_2]))
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.text(min_size=1), st.sampled_from([0, orjson.OPT_INDENT_2]))
 def test_an_answer_is_one_line_whatever_is_in_it(body: dict[str, object], custom_id: str, option: int) -> None:
     sent = orjson.dumps(body, option=option)
     written = write_result(BATCH, LineResult(1, custom_id, "req_1", 200, sent.replace(b"\n", b"\r\n")))

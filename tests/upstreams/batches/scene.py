@@ -10,9 +10,9 @@ import pytest
 
 from otari.dialects import DIALECTS
 from otari.domain.batches import BatchAnswer, BatchLine, BatchLines, BatchLook, BatchUpstream
-from otari.domain.catalog import Timeouts
 from otari.domain.errors import OtariError
 from otari.domain.ports import Attempt
+from otari.domain.provider import Timeouts
 from otari.domain.redaction import Redactor
 from otari.domain.secret import Secret
 from otari.upstreams.batches import batch_upstreams

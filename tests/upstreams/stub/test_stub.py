@@ -16,10 +16,10 @@ from otari.dialects.dialect import Dialect
 from otari.dialects.gemini import GEMINI
 from otari.dialects.openai_chat import OPENAI_CHAT
 from otari.dialects.openai_responses import OPENAI_RESPONSES
-from otari.domain.catalog import Timeouts
 from otari.domain.chat import Doc, Failed, Finish, Reply, Text, Thinking, ToolCall
 from otari.domain.errors import Kind, OtariError
 from otari.domain.ports import Attempt, Call, Upstream
+from otari.domain.provider import Timeouts
 from otari.domain.tokens import Approximate
 from otari.upstreams.status import CREDENTIALS
 from otari.upstreams.status import refused as live_refusal
