@@ -104,6 +104,14 @@ def test_what_the_model_said_arrives(cell: Cell, read: Callable[[Cell, Answer], 
 
 
 @each_cell
+@pytest.mark.parametrize("read", [_streamed, _whole], ids=["streamed", "whole"])
+def test_a_page_that_is_named_twice_arrives_twice(cell: Cell, read: Callable[[Cell, Answer], Reply]) -> None:
+    parts = (Text("Hi", citations=(Citation("https://example.org", "Hi", 0, 2),) * 2),)
+    reply = Reply("answer", "model", parts, Finish.END, Usage(input=9, output=2), 1700000000)
+    assert as_read(cell, read(cell, Answer(reply, tuple(unfold(reply))))) == surviving(cell, reply)
+
+
+@each_cell
 def test_every_declared_loss_is_one(cell: Cell) -> None:
     """An answer that has everything arrives without what is declared lost, so that the table holds nothing else."""
     parts = (Text("Hi", citations=(Citation("https://example.org", "Hi", 0, 2),)),)

@@ -11,7 +11,7 @@ import pytest
 from otari.domain.errors import OtariError
 from otari.store import writer
 from otari.store.db import Database, Durability
-from otari.store.near_writer import NearWriter
+from otari.store.near_writer import AT_ONCE, NearWriter
 from tests.store.ground import fault
 
 
@@ -92,6 +92,26 @@ def test_a_result_is_there_at_once_and_so_is_what_was_written(tmp_path: Path) ->
         await db.close()
 
     asyncio.run(scene())
+
+
+def test_many_operations_of_one_turn_are_done_together_and_in_order(tmp_path: Path) -> None:
+    async def scene() -> None:
+        db = near(tmp_path)
+        before = db.commits
+        heard: list[str] = []
+        futures = [db.write(insert(f"{number:02}"), on_commit=heard.append) for number in range(40)]
+        done = [future.done() for future in futures]
+        assert done == [True] * AT_ONCE + [False] * (40 - AT_ONCE)
+        assert await asyncio.gather(*futures) == heard == [f"{number:02}" for number in range(40)]
+        assert db.commits - before == 1
+        assert await db.write(insert("late")) == "late"
+        queued = [db.write(insert(f"last {number}")) for number in range(2 * AT_ONCE)]
+        await db.close()
+        assert all(future.done() for future in queued)
+
+    asyncio.run(scene())
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as conn:
+        assert len(names(conn)) == 41 + 2 * AT_ONCE
 
 
 def test_what_was_told_stays_when_a_later_operation_fails(tmp_path: Path) -> None:

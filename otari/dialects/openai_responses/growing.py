@@ -136,9 +136,8 @@ class _Message(Growing):
 
     def cite(self, events: list[Event], at: int, annotation: Any) -> None:
         part = self._parts.get(("text", at))
-        told = self._cited.setdefault(at, [])
-        if part is not None and annotation not in told:
-            told.append(annotation)
+        if part is not None:
+            self._cited.setdefault(at, []).append(annotation)
             citations, others = read_annotations([annotation], self._drop)
             events += (PartCited(part, citation) for citation in citations)
             if others:
@@ -149,8 +148,12 @@ class _Message(Growing):
         number, right = super().settle(events, number, item)
         for at, part in enumerate(_objects(item.get("content"))):
             annotations = part.get("annotations")
+            told = list(self._cited.get(at, ()))
             for annotation in annotations if isinstance(annotations, list) else ():
-                self.cite(events, at, annotation)
+                if annotation in told:
+                    told.remove(annotation)  # the same one may stand there twice
+                else:
+                    self.cite(events, at, annotation)
         return number, right
 
     def name_rest(self, item: Doc) -> None:
